@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one kind of expected failure. Imported on the launch path: imports nothing."""
+
+from __future__ import annotations
+
+CODES = frozenset(
+    {
+        "usage",  # the command line or a request is not of the right form
+        "bad-request",  # a message on the socket that no client of ours would send
+        "invalid-profile",  # a profile file with problems; `problems` lists them all
+        "invalid-name",
+        "no-such-profile",
+        "exists",
+        "in-use",  # programs are running in the jail, or another profile goes through it
+        "missing-program",  # an external program is not installed; hint names the package
+        "missing-kernel",  # the kernel lacks a feature
+        "not-authorised",
+        "no-helper",  # the helper cannot be reached or started
+        "resolve-failed",  # an endpoint's host name has no address
+        "conflict",  # something on the host that is not ours is in the way
+        "not-up",
+        "not-yet",  # recognised, and given meaning in a later version
+        "import-refused",
+        "system",  # the kernel or the file system said no
+        "timeout",
+        "interrupted",
+        "internal",  # a bug of ours
+    }
+)
+
+
+class NetjailError(Exception):
+    """What went wrong (`message`, one sentence with what and why) and what to do (`hint`).
+
+    `code` is one of CODES and stable across versions. `problems` holds the single complaints
+    where one error stands for many (a profile file).
+    """
+
+    def __init__(
+        self, code: str, message: str, hint: str | None = None, problems: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(message)
+        assert code in CODES, code
+        self.code = code
+        self.message = message
+        self.hint = hint
+        self.problems = problems
+
+    def as_dict(self) -> dict[str, object]:
+        """The form on the socket, on the bus and in --json."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "hint": self.hint,
+            "problems": list(self.problems),
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, object]) -> NetjailError:
+        """Inverse of `as_dict`; unknown codes (a newer helper) become "system"."""
+        code = str(data.get("code"))
+        hint = data.get("hint")
+        problems = data.get("problems")
+        return cls(
+            code if code in CODES else "system",
+            str(data.get("message")),
+            None if hint is None else str(hint),
+            tuple(str(p) for p in problems) if isinstance(problems, list) else (),
+        )

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every fixed name in one place: paths, interface names, limits.
+
+Imported on the launch path, hence it imports nothing and computes nothing slow.
+"""
+
+PROTOCOL = 1
+"""Version of the socket protocol and of the --json envelope."""
+
+CONFIG_DIR = "/etc/netjail"
+PROFILE_DIR = "/etc/netjail/profiles"
+"""Root-only directory (0700) with one NAME.toml (0600) per profile."""
+
+RUN_DIR = "/run/netjail"
+"""0755. Everything below is ours; gone after a reboot, like the jails themselves."""
+SOCKET = "/run/netjail/socket"
+HELPER_LOCK = "/run/netjail/helper.lock"
+"""The helper holds an exclusive flock(2) on it as long as it lives."""
+HELPER_LOG = "/run/netjail/netjaild.log"
+JAILS_DIR = "/run/netjail/jails"
+"""0700. JAILS_DIR/NAME/ holds `record.json` (what was wanted and what we own), `enter` (see
+`launch.enter`; exists exactly while the jail may be entered) and the logs of its processes."""
+VIEW_DIR = "/run/netjail/view"
+"""0755. VIEW_DIR/NAME/ is what programs in the jail see in place of the host's files."""
+
+NETNS_DIR = "/run/netns"
+"""Where ip-netns(8) keeps its names; ours appear there too."""
+NETNS_ETC_DIR = "/etc/netns"
+NETNS_PREFIX = "netjail-"
+
+HOST_IF_PREFIX = "nj-"
+"""Start of the name of every interface we make in the host namespace."""
+LINK_GROUP = 0x6E6A
+"""Interface group (ip-link(8) `group`) of every interface we make: the mark of ownership."""
+NFT_TABLE = "netjail"
+
+TUNNEL_IF = "wg0"
+"""Name of a WireGuard interface inside its jail."""
+VETH_IF = "eth0"
+"""Name of the veth end inside a jail."""
+
+NAME_MAX = 31
+NAME_PATTERN = r"[a-z0-9][a-z0-9_-]{0,30}"
+"""What a profile name matches, in full."""
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_BUG = 3
+EXIT_RUN_FAILED = 125
+"""`run` and `shell`: netjail failed before the application started."""
+EXIT_NOT_EXECUTABLE = 126
+EXIT_NOT_FOUND = 127
+EXIT_INTERRUPTED = 130
+
+_FIRST = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
+_REST = _FIRST | frozenset("_-")
+
+
+def valid_name(name: str) -> bool:
+    """Whether `name` may be a profile's name (NAME_PATTERN, without importing re)."""
+    return 0 < len(name) <= NAME_MAX and name[0] in _FIRST and _REST.issuperset(name)
+
+
+def netns_name(profile: str) -> str:
+    """The ip-netns(8) name of a profile's namespace."""
+    return NETNS_PREFIX + profile
+
+
+def jail_dir(profile: str) -> str:
+    """Root-only directory of a live jail."""
+    return f"{JAILS_DIR}/{profile}"
+
+
+def enter_file(profile: str) -> str:
+    """The file that says how to enter the jail; exists exactly while it may be entered."""
+    return f"{JAILS_DIR}/{profile}/enter"
+
+
+def view_dir(profile: str) -> str:
+    """World-readable directory with the files a jail sees."""
+    return f"{VIEW_DIR}/{profile}"

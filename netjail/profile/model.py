@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A profile as frozen data. Only `profile.load` makes one, so whatever holds one may trust it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface
+from ipaddress import IPv6Network
+from typing import ClassVar, Literal
+
+Address = IPv4Address | IPv6Address
+Interface = IPv4Interface | IPv6Interface
+Network = IPv4Network | IPv6Network
+
+DnsMode = Literal["uplink", "static", "host"]
+StopMode = Literal["never", "when-idle"]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a peer is reached: a host name or an address (no brackets), and a UDP port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One [Peer] of wg(8). Keys are base64, `persistent_keepalive` in seconds (None: off)."""
+
+    public_key: str
+    allowed_ips: tuple[Network, ...] = ()
+    endpoint: Endpoint | None = None
+    preshared_key: str | None = field(default=None, repr=False)
+    persistent_keepalive: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WireGuard:
+    """A WireGuard tunnel. `through`: the profile in whose jail the encrypted socket lives.
+
+    `dns_servers` and `dns_search` are what the provider's file says in its DNS line.
+    """
+
+    kind: ClassVar[str] = "wireguard"
+    private_key: str = field(repr=False)
+    addresses: tuple[Interface, ...]
+    peers: tuple[Peer, ...]
+    mtu: int | None = None
+    listen_port: int | None = None
+    fwmark: int | None = None
+    through: str | None = None
+    dns_servers: tuple[Address, ...] = ()
+    dns_search: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Veth:
+    """The host's own uplink through NAT. `interface` pins the way out to one host interface.
+
+    `lan`: may the jail reach the networks the host is directly on and private addresses;
+    `host`: may it reach the host's own services.
+    """
+
+    kind: ClassVar[str] = "veth"
+    interface: str | None = None
+    lan: bool = False
+    host: bool = False
+    mtu: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoUplink:
+    """Loopback only."""
+
+    kind: ClassVar[str] = "none"
+
+
+Uplink = WireGuard | Veth | NoUplink
+
+
+@dataclass(frozen=True, slots=True)
+class Dns:
+    """`mode` uplink: what the uplink brings; static: `servers`; host: the host's upstreams.
+
+    `search` is added to the search domains of any mode. `hosts` are (name, address) pairs that
+    the jail's /etc/hosts holds besides the host's own lines.
+    """
+
+    mode: DnsMode
+    servers: tuple[Address, ...] = ()
+    search: tuple[str, ...] = ()
+    hosts: tuple[tuple[str, Address], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A profile, whole and valid. `users` empty: whoever polkit lets."""
+
+    name: str
+    uplink: Uplink
+    dns: Dns
+    description: str = ""
+    users: tuple[str, ...] = ()
+    stop: StopMode = "never"
+
+    @property
+    def through(self) -> str | None:
+        """The profile that must be up before this one, if any."""
+        return self.uplink.through if isinstance(self.uplink, WireGuard) else None
