@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an uplink may ask about the host before it says what it wants. Read by the engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from netjail.profile.model import Address, Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Subnet:
+    """A free little network: host end and jail end, with prefix length."""
+
+    host_addresses: tuple[str, ...]
+    jail_addresses: tuple[str, ...]
+    gateways: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HostDns:
+    """The host's resolvers. `stubs` are those on loopback, out of a jail's reach."""
+
+    servers: tuple[str, ...]
+    stubs: tuple[str, ...]
+    search: tuple[str, ...]
+    origin: str
+
+
+class Facts(Protocol):
+    """Answers about the host, each found only when asked for."""
+
+    def resolve(self, endpoint: Endpoint, through: str | None) -> tuple[Address, int]:
+        """Address and port of an endpoint, looked up outside the jail. Raises resolve-failed."""
+
+    def path_mtu(self, destination: Address, through: str | None) -> int:
+        """MTU of the way to `destination`, in bytes."""
+
+    def subnet(self, profile: str) -> Subnet:
+        """A free small subnet, IPv6 included where the host has it."""
+
+    def dns(self) -> HostDns:
+        """The host's resolvers."""
+
+    def has_ipv6(self) -> bool:
+        """False where the kernel runs with ipv6.disable=1 or the like."""
+
+    def way_out_mtu(self, interface: str | None) -> int:
+        """MTU of the pinned interface, or of the host's default way out."""
+
+    def require_interface(self, interface: str) -> None:
+        """Raises NetjailError where the host has no such interface."""
+
+    def require_program(self, *names: str) -> None:
+        """Raises missing-program with the package to install."""

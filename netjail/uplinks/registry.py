@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a profile to everything it wants of the kernel, in order."""
+
+from __future__ import annotations
+
+from netjail import names
+from netjail.profile.model import NoUplink, Profile, Veth, WireGuard
+from netjail.uplinks import none, veth, wireguard
+from netjail.uplinks.facts import Facts
+from netjail.uplinks.wanted import Files, Netns, Resource
+
+
+def describe(profile: Profile, facts: Facts) -> tuple[Resource, ...]:
+    """All resources of a profile. Raises NetjailError where the host cannot give one of them."""
+    match profile.uplink:
+        case WireGuard() as uplink:
+            own = wireguard.describe(profile, uplink, facts)
+        case Veth() as uplink:
+            own = veth.describe(profile, uplink, facts)
+        case NoUplink() as uplink:
+            own = none.describe(profile, uplink, facts)
+    return (Netns(names.netns_name(profile.name)), files(profile, facts), *own)
+
+
+def files(profile: Profile, facts: Facts) -> Files:
+    """The jail's resolv.conf and hosts, from the profile's `dns`."""
+    dns = profile.dns
+    servers: tuple[str, ...] = tuple(str(server) for server in dns.servers)
+    search: tuple[str, ...] = ()
+    origin = "the profile"
+    if dns.mode == "uplink" and isinstance(profile.uplink, WireGuard):
+        servers = tuple(str(server) for server in profile.uplink.dns_servers)
+        search, origin = profile.uplink.dns_search, "the tunnel's configuration"
+    elif dns.mode == "host":
+        host = facts.dns()
+        search, origin, servers = host.search, host.origin, host.servers
+        if veth.needs_relay(profile, facts):
+            servers, origin = facts.subnet(profile.name).gateways[:1], "a relay to the host"
+    return Files(
+        profile=profile.name,
+        netns=names.netns_name(profile.name),
+        servers=servers,
+        search=tuple(dict.fromkeys((*search, *dns.search))),
+        origin=origin,
+        hosts=tuple((name, str(address)) for name, address in dns.hosts),
+    )

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What can be wanted of the kernel, as frozen data that survives a trip through JSON.
+
+An uplink answers with a tuple of these, in the order in which they have to come into being; the
+engine knows how to make, find and remove each kind. Addresses are text as ip(8) prints it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Netns:
+    """A network namespace with loopback up, named for ip-netns(8)."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What programs in the jail see in place of the host's files (DESIGN section 6).
+
+    `hosts`: (name, address) lines that come after the host's own; None leaves /etc/hosts alone.
+    """
+
+    profile: str
+    netns: str
+    servers: tuple[str, ...]
+    search: tuple[str, ...]
+    origin: str
+    hosts: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VethPair:
+    """A veth pair between host and jail. Addresses with prefix length; `gateways` are the host's."""
+
+    netns: str
+    host_if: str
+    jail_if: str
+    mtu: int
+    host_addresses: tuple[str, ...]
+    jail_addresses: tuple[str, ...]
+    gateways: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Masquerade:
+    """NAT for one veth pair: our nft elements and the forwarding switches they need.
+
+    `way_out`: the only host interface allowed (None: whatever the host routes by).
+    `resolvers`: addresses that may be asked on port 53 even where `lan` or `host` is false.
+    """
+
+    host_if: str
+    ipv6: bool
+    way_out: str | None
+    lan: bool
+    host: bool
+    resolvers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedRoutes:
+    """A routing table of its own for what comes from `host_if`, leading to `way_out` alone."""
+
+    host_if: str
+    way_out: str
+    ipv6: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DnsRelay:
+    """A dnsmasq at the host end that passes questions on to the host's own loopback resolver."""
+
+    profile: str
+    host_if: str
+    listen: tuple[str, ...]
+    upstreams: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WireGuardDevice:
+    """A WireGuard interface born in `birth` (a namespace's name; None: the host), moved to `netns`.
+
+    `config` is the text for wg-setconf(8); it holds secrets and never enters a record.
+    """
+
+    profile: str
+    netns: str
+    birth: str | None
+    born_as: str
+    jail_if: str
+    mtu: int
+    addresses: tuple[str, ...]
+    routes: tuple[str, ...]
+    probe: str | None
+    config: str | None = field(default=None, repr=False, compare=False)
+
+
+Resource = Netns | Files | VethPair | Masquerade | PinnedRoutes | DnsRelay | WireGuardDevice
+
+_KINDS: dict[str, type] = {
+    cls.__name__: cls
+    for cls in (Netns, Files, VethPair, Masquerade, PinnedRoutes, DnsRelay, WireGuardDevice)
+}
+_SECRET = frozenset({"config"})
+
+
+def to_json(resource: Resource) -> dict[str, Any]:
+    """The recordable form, without secrets."""
+    data = {k: v for k, v in asdict(resource).items() if k not in _SECRET}
+    return {"resource": type(resource).__name__, **data}
+
+
+def from_json(data: dict[str, Any]) -> Resource:
+    """Inverse of `to_json`. Raises ValueError for what no version of ours has written."""
+    values = dict(data)
+    cls = _KINDS.get(values.pop("resource", ""))
+    if cls is None:
+        raise ValueError(f"unknown resource in record: {data!r}")
+    known = {f.name for f in fields(cls)}
+    values = {k: _tuples(v) for k, v in values.items() if k in known}
+    try:
+        made: Resource = cls(**values)
+    except TypeError as error:
+        raise ValueError(f"unreadable resource in record: {error}") from error
+    return made
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
