@@ -1,0 +1,336 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Talks to the helper over its Unix socket, and starts a helper where none runs.
+
+Standard library only, and little of it: every command that is not the launch path pays for these
+imports. The protocol: one JSON object a line; a request `{"v", "id", "method", "params"}` is
+answered by any number of `{"id", "progress"}` and then one `{"id", "result"}` or
+`{"id", "error"}`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from netjail import names
+from netjail.errors import NetjailError
+
+START_SECONDS = 10.0
+"""How long a helper may take from fork to listening."""
+GREET_SECONDS = 10.0
+"""How long a helper may take to answer `hello`, which it does from memory."""
+LOG_MAX = 1 << 20
+"""A log longer than this is put aside (one generation) when the next helper starts."""
+HELPER_PATH = (
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin"
+)
+"""The helper's PATH: never the caller's, which may name directories of an ordinary user."""
+
+_ANSWER_MAX = 64 << 20
+
+
+class _GoneError(Exception):
+    """The helper went away, or was never there: another try makes sense."""
+
+
+class Client:
+    """One connection. Not for several threads at once."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._buffer = bytearray()
+        self._next_id = 0
+        self.helper: dict[str, Any] = {}
+        """What `hello` said: version, protocol, pid."""
+
+    def call(
+        self,
+        method: str,
+        params: dict[str, Any] | None = None,
+        progress: Callable[[str], None] | None = None,
+    ) -> dict[str, Any]:
+        """The result of one request. `progress` is given each sentence on what is waited for.
+
+        Raises NetjailError: the helper's own, or no-helper where it went away meanwhile.
+        """
+        try:
+            return self._call(method, params or {}, progress)
+        except _GoneError as gone:
+            raise NetjailError(
+                "no-helper",
+                f"The helper ended before it had answered {method!r} ({gone}).",
+                "Run the command again: what was half done is then completed or undone. "
+                f"The helper's log is {names.HELPER_LOG}.",
+            ) from None
+
+    def close(self) -> None:
+        self._sock.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _call(
+        self, method: str, params: dict[str, Any], progress: Callable[[str], None] | None
+    ) -> dict[str, Any]:
+        self._next_id += 1
+        request = {"v": names.PROTOCOL, "id": self._next_id, "method": method, "params": params}
+        try:
+            self._sock.sendall(json.dumps(request).encode() + b"\n")
+        except TimeoutError:
+            raise _GoneError("it takes no requests") from None
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it may have said why before it closed: read on
+        while True:
+            answer = self._answer()
+            # An error without an id concerns the connection as a whole.
+            if answer.get("id") not in (self._next_id, None):
+                continue
+            if "error" in answer:
+                raise NetjailError.from_dict(answer["error"])
+            if "result" in answer:
+                result: dict[str, Any] = answer["result"]
+                return result
+            if progress is not None and "progress" in answer:
+                progress(str(answer["progress"]))
+
+    def _answer(self) -> dict[str, Any]:
+        scanned = 0
+        while (end := self._buffer.find(b"\n", scanned)) < 0:
+            scanned = len(self._buffer)
+            if scanned > _ANSWER_MAX:
+                raise NetjailError("internal", "The helper sent an answer without an end.")
+            try:
+                data = self._sock.recv(262144)
+            except TimeoutError:
+                raise _GoneError("it does not answer") from None
+            except ConnectionResetError:
+                raise _GoneError("connection reset") from None
+            if not data:
+                raise _GoneError("connection closed")
+            self._buffer += data
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
+        try:
+            answer = json.loads(line)
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise NetjailError("internal", "The helper sent something that is not an answer.")
+        return answer
+
+    def _greet(self) -> None:
+        self._sock.settimeout(GREET_SECONDS)
+        self.helper = self._call("hello", {}, None)
+        self._sock.settimeout(None)
+        if self.helper.get("protocol") != names.PROTOCOL:
+            raise NetjailError(
+                "no-helper",
+                f"The running helper (netjail {self.helper.get('version')}) is of another version "
+                "than this command.",
+                f"End it with `kill {self.helper.get('pid')}` and run the command again: what is "
+                "up stays up, and the new helper takes it over.",
+            )
+
+
+def connect(start: bool = True, path: str = names.SOCKET) -> Client:
+    """A connection to the helper, which is started if need be and if the caller is root.
+
+    Raises NetjailError: not-authorised (the caller is not root), no-helper (none runs and
+    `start` is false, or it cannot be started: the message holds the end of its log).
+    """
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            return _connect_once(path)
+        except _GoneError as gone:
+            reason = str(gone)
+        if os.geteuid() != 0:
+            raise NetjailError(
+                "not-authorised",
+                "The helper does not run, and only root may start it.",
+                "Run the command as root: sudo netjail ...",
+            )
+        if not start:
+            raise NetjailError("no-helper", f"The helper does not run ({reason}).")
+        if time.monotonic() > deadline:
+            raise NetjailError(
+                "no-helper",
+                f"The helper was started but cannot be reached at {path} ({reason}).",
+                f"Its log is {names.HELPER_LOG}.",
+            )
+        _start(path)
+        # The one that was told of may just be ending, or another's may still be on its way.
+        try:
+            return _connect_once(path)
+        except _GoneError:
+            time.sleep(0.02)
+
+
+def _connect_once(path: str) -> Client:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(GREET_SECONDS)
+        sock.connect(path)
+        client = Client(sock)
+        client._greet()
+    except (FileNotFoundError, ConnectionRefusedError, ConnectionResetError) as error:
+        sock.close()
+        raise _GoneError(os.strerror(error.errno or 0)) from None
+    except PermissionError:
+        sock.close()
+        raise NetjailError(
+            "not-authorised",
+            "Without a system bus only root may talk to the helper.",
+            "Run the command as root: sudo netjail ...",
+        ) from None
+    except TimeoutError:
+        sock.close()
+        raise _GoneError("it takes no connections") from None
+    except OSError as error:
+        sock.close()
+        raise NetjailError("no-helper", f"Cannot connect to {path}: {error.strerror}.") from None
+    except BaseException:
+        sock.close()
+        raise
+    return client
+
+
+def _start(path: str) -> None:
+    """Start a helper and wait until it listens (or has found that another one does)."""
+    log, log_start = _open_log()
+    try:
+        ready, ready_child = os.pipe()
+        # Out of the way of 0 to 2, which may all be closed in a caller without any stdio.
+        ready_child = _above_stdio(ready_child)
+        log = _above_stdio(log)
+        pid = os.fork()
+        if pid == 0:
+            _become_helper(path, log, ready_child)
+        os.close(ready_child)
+        os.waitpid(pid, 0)
+    finally:
+        os.close(log)
+    try:
+        said = _wait_ready(ready)
+    finally:
+        os.close(ready)
+    if said.startswith(b"{"):
+        raise NetjailError.from_dict(json.loads(said))
+    if not said:
+        raise NetjailError(
+            "no-helper",
+            "The helper could not be started." + _log_tail(log_start),
+            f"Its whole log is {names.HELPER_LOG}.",
+        )
+
+
+def _wait_ready(ready: int) -> bytes:
+    """What the helper says on its ready descriptor; empty if it ended without a word."""
+    deadline = time.monotonic() + START_SECONDS
+    said = b""
+    while True:
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([ready], [], [], left)[0]:
+            raise NetjailError(
+                "no-helper",
+                f"The helper did not get ready within {START_SECONDS:.0f} s.",
+                f"Its log is {names.HELPER_LOG}.",
+            )
+        data = os.read(ready, 65536)
+        said += data
+        if not data or said.endswith(b"\n"):
+            return said
+
+
+def _become_helper(path: str, log: int, ready: int) -> None:
+    """In the forked child: a daemon of its own session, with nothing of the caller's. No return."""
+    try:
+        os.setsid()
+        if os.fork() != 0:
+            os._exit(0)
+        os.chdir("/")
+        os.umask(0o022)
+        null = os.open("/dev/null", os.O_RDWR)
+        os.dup2(null, 0)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        os.closerange(3, ready)
+        os.closerange(ready + 1, os.sysconf("SC_OPEN_MAX"))
+        os.set_inheritable(ready, True)
+        main = os.path.join(os.path.dirname(os.path.abspath(__file__)), "daemon", "__main__.py")
+        argv = [sys.executable, "-I", main, "--no-bus", "--ready-fd", str(ready)]
+        if path != names.SOCKET:
+            argv += ["--socket", path]
+        env = {"PATH": HELPER_PATH, "LANG": "C.UTF-8"}
+        os.execve(sys.executable, argv, env)  # noqa: S606 - no shell is the point
+    except BaseException as error:
+        try:
+            problem = NetjailError("no-helper", f"The helper could not be started: {error}.")
+            os.write(ready, json.dumps(problem.as_dict()).encode() + b"\n")
+        except OSError:
+            pass
+    finally:
+        os._exit(127)
+
+
+def _above_stdio(fd: int) -> int:
+    low = []
+    while fd <= 2:
+        low.append(fd)
+        fd = os.dup(fd)
+    for each in low:
+        os.close(each)
+    return fd
+
+
+def _open_log() -> tuple[int, int]:
+    """The helper's log, open for appending, and its present length."""
+    try:
+        if not os.path.isdir(names.RUN_DIR):
+            try:
+                os.mkdir(names.RUN_DIR, 0o755)
+            except FileExistsError:
+                pass
+            else:
+                os.chmod(names.RUN_DIR, 0o755)  # noqa: S103 - whatever the caller's umask
+        try:
+            if os.stat(names.HELPER_LOG, follow_symlinks=False).st_size > LOG_MAX:
+                os.rename(names.HELPER_LOG, names.HELPER_LOG + ".old")
+        except FileNotFoundError:
+            pass
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(names.HELPER_LOG, flags, 0o600)
+        return fd, os.fstat(fd).st_size
+    except OSError as error:
+        raise NetjailError(
+            "no-helper",
+            f"The helper cannot be started: {error.filename}: {error.strerror}.",
+            "/run must be a writable file system (normally a tmpfs) with room in it.",
+        ) from None
+
+
+def _log_tail(start: int) -> str:
+    """The last lines the helper logged since `start`, to be appended to a message."""
+    try:
+        with open(names.HELPER_LOG, "rb") as log:
+            end = log.seek(0, os.SEEK_END)
+            log.seek(max(start, end - 2048))
+            lines = log.read().decode(errors="replace").strip().splitlines()
+    except OSError:
+        return ""
+    return " Its last words:\n  " + "\n  ".join(lines[-8:]) if lines else ""

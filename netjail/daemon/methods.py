@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one table of what may be asked of the helper, on either face, and the check of parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from netjail import names
+from netjail.errors import NetjailError
+
+TEXT_MAX = 1 << 20
+WAIT_MAX = 3600
+PIDS_MAX = 4096
+PROFILES_MAX = 4096
+_REQUIRED = object()
+
+Check = Callable[[str, Any], Any]
+"""(name of the parameter, value) -> the value to use; raises NetjailError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    check: Check
+    default: Any = _REQUIRED
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """`action`: what the caller must be authorised for (see `authorise`); None: nothing.
+
+    `profile`: the parameter that names the profile(s) it concerns.
+    """
+
+    action: str | None
+    profile: str | None = None
+    params: dict[str, Param] = field(default_factory=dict)
+
+
+def _bad(name: str, what: str) -> NetjailError:
+    return NetjailError("bad-request", f"Parameter {name!r} must be {what}.")
+
+
+def _profile(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise _bad(name, "the name of a profile")
+    if not names.valid_name(value):
+        shown = ascii(value if len(value) <= 60 else value[:60] + "...")
+        raise NetjailError(
+            "invalid-name",
+            f"{shown} cannot be the name of a profile.",
+            f"1 to {names.NAME_MAX} of a-z, 0-9, '_' and '-', beginning with a letter or digit.",
+        )
+    return value
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str) or len(value) > TEXT_MAX:
+        raise _bad(name, f"a text of at most {TEXT_MAX} characters")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise _bad(name, "Unicode text (it has a lone surrogate)") from None
+    return value
+
+
+def _bool(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise _bad(name, "true or false")
+    return value
+
+
+def _int(low: int, high: int) -> Check:
+    def check(name: str, value: Any) -> int:
+        if type(value) is not int or not low <= value <= high:
+            raise _bad(name, f"a whole number from {low} to {high}")
+        return value
+
+    return check
+
+
+def _seconds(name: str, value: Any) -> float:
+    if type(value) not in (int, float) or not 0 <= value <= WAIT_MAX:
+        raise _bad(name, f"seconds from 0 to {WAIT_MAX}")
+    return float(value)
+
+
+def _or_null(check: Check) -> Check:
+    return lambda name, value: None if value is None else check(name, value)
+
+
+def _several(check: Check, most: int) -> Check:
+    def check_all(name: str, value: Any) -> list[Any]:
+        if not isinstance(value, list) or not 0 < len(value) <= most:
+            raise _bad(name, f"a list of 1 to {most}")
+        # In order, each once.
+        return list(dict.fromkeys(check(name, each) for each in value))
+
+    return check_all
+
+
+_pid = _int(1, 1 << 22)
+
+METHODS: dict[str, Method] = {
+    "hello": Method(None),
+    "list": Method("read"),
+    "status": Method("read", "profile", {"profile": Param(_profile)}),
+    "up": Method(
+        "run", "profile", {"profile": Param(_profile), "wait": Param(_seconds, default=0.0)}
+    ),
+    "down": Method(
+        "run",
+        "profiles",
+        {
+            "profiles": Param(_or_null(_several(_profile, PROFILES_MAX))),
+            "kill": Param(_bool, default=False),
+        },
+    ),
+    "ps": Method("read", "profile", {"profile": Param(_or_null(_profile), default=None)}),
+    "kill": Method(
+        "control",
+        "profile",
+        {
+            "profile": Param(_profile),
+            "pids": Param(_or_null(_several(_pid, PIDS_MAX)), default=None),
+            "signal": Param(_int(1, 64), default=15),
+        },
+    ),
+    "plan": Method("read", "profile", {"profile": Param(_profile)}),
+    "doctor": Method("read"),
+    "profile.add": Method(
+        "manage",
+        "name",
+        {
+            "name": Param(_profile),
+            "text": Param(_text),
+            "replace": Param(_bool, default=False),
+        },
+    ),
+    "profile.get": Method("reveal", "name", {"name": Param(_profile)}),
+    "profile.check": Method("read", "name", {"name": Param(_profile), "text": Param(_text)}),
+    "profile.remove": Method(
+        "manage", "name", {"name": Param(_profile), "down": Param(_bool, default=False)}
+    ),
+    "enter": Method("run", "profile", {"profile": Param(_profile), "pid": Param(_pid)}),
+}
+
+
+def check(method: str, params: dict[str, Any]) -> dict[str, Any]:
+    """All parameters of a method, checked, with defaults filled in.
+
+    Raises NetjailError: bad-request (unknown method or parameter, one missing, one of the wrong
+    form), invalid-name.
+    """
+    known = METHODS.get(method)
+    if known is None:
+        raise NetjailError("bad-request", f"There is no method {ascii(method[:60])}.")
+    for name in params:
+        if name not in known.params:
+            raise NetjailError(
+                "bad-request", f"Method {method!r} has no parameter {ascii(name[:60])}."
+            )
+    checked = {}
+    for name, param in known.params.items():
+        if name in params:
+            checked[name] = param.check(name, params[name])
+        elif param.default is _REQUIRED:
+            raise NetjailError("bad-request", f"Method {method!r} needs parameter {name!r}.")
+        else:
+            checked[name] = param.default
+    return checked

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lines on the socket: reading requests, writing answers. Knows nothing of what they do."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from netjail import names
+from netjail.errors import NetjailError
+
+LINE_MAX = 1 << 20
+"""Longest request line, in bytes, its newline not counted."""
+ID_MAX = 1 << 53
+"""Ids are integers that every JSON reader keeps exact."""
+
+
+class GarbageError(Exception):
+    """Not a request at all: the connection is not worth keeping."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    id: int
+    method: str
+    params: dict[str, Any]
+    problem: NetjailError | None = None
+    """A request of good form that cannot be served (another protocol version)."""
+
+
+def parse_request(line: bytes) -> Request:
+    """A request from one line without its newline. Raises GarbageError, and nothing else."""
+    try:
+        data = json.loads(line.decode("utf-8"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise GarbageError(f"The line is not JSON in UTF-8 ({_reason(error)}).") from None
+    if not isinstance(data, dict):
+        raise GarbageError("A request is a JSON object.")
+    number = data.get("id")
+    # A bool is an int in Python, not in JSON.
+    if type(number) is not int or not 0 <= number <= ID_MAX:
+        raise GarbageError(f'A request has an "id": a whole number from 0 to {ID_MAX}.')
+    if type(data.get("v")) is not int:
+        raise GarbageError('A request has a "v": the version of the protocol.')
+    method = data.get("method")
+    params = data.get("params", {})
+    if not isinstance(method, str) or not isinstance(params, dict):
+        raise GarbageError('A request has a "method" (a string) and "params" (an object).')
+    if data["v"] != names.PROTOCOL:
+        problem = NetjailError(
+            "bad-request",
+            f"This helper speaks version {names.PROTOCOL} of the protocol, not {data['v']}.",
+            "Command and helper are of different versions of netjail: end the helper (what is up "
+            "stays up) and try again.",
+        )
+        return Request(number, method, params, problem)
+    unknown = sorted(set(data) - {"v", "id", "method", "params"})
+    if unknown:
+        problem = NetjailError("bad-request", f"A request has no {unknown[0]!r}.")
+        return Request(number, method, params, problem)
+    return Request(number, method, params)
+
+
+def encode_result(number: int, result: dict[str, Any]) -> bytes:
+    return _line({"id": number, "result": result})
+
+
+def encode_progress(number: int, text: str) -> bytes:
+    return _line({"id": number, "progress": text})
+
+
+def encode_error(number: int | None, error: NetjailError) -> bytes:
+    """`number` None: the error concerns the connection, which is then closed."""
+    return _line({"id": number, "error": error.as_dict()})
+
+
+def _line(data: dict[str, Any]) -> bytes:
+    # ASCII only: command lines of programs may hold bytes that are no UTF-8, which Python carries
+    # as lone surrogates; escaped they reach the client unharmed.
+    return json.dumps(data, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not JSON")
+
+
+def _reason(error: Exception) -> str:
+    # UnicodeDecodeError's text would repeat a megabyte of input; its reason does not.
+    if isinstance(error, UnicodeDecodeError):
+        return error.reason
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)[:200]
