@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the host is like, found when an uplink asks. One object per operation: answers are kept."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import threading
+import zlib
+from collections.abc import Callable
+from ipaddress import IPv4Network, ip_address
+
+from netjail import names
+from netjail.engine import hostdns, ns, process
+from netjail.engine.netlink import Socket
+from netjail.errors import NetjailError
+from netjail.launch import stub
+from netjail.profile.model import Address, Endpoint
+from netjail.uplinks.facts import HostDns, Subnet
+
+_POOLS = tuple(
+    IPv4Network(text) for text in ("10.213.0.0/16", "172.29.0.0/16", "192.168.213.0/24")
+)
+_LIKE_A_DEFAULT_ROUTE = 3
+"""Prefix length up to which a route counts as a default route: OpenVPN's pair of /1, some /3."""
+_ANYWHERE = ("198.51.100.1", "2001:db8::1")
+"""Only looked up in the routing table, never sent to."""
+
+
+class Subnets:
+    """Which small subnets are given out; shared by all operations of a helper."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._taken: dict[str, str] = {}
+
+    def hold(self, profile: str, network: str) -> bool:
+        """Reserve a network for a profile; False when another one has it."""
+        with self._lock:
+            return self._taken.setdefault(network, profile) == profile
+
+    def release(self, profile: str) -> None:
+        """Give back what the profile has."""
+        with self._lock:
+            for network in [key for key, value in self._taken.items() if value == profile]:
+                del self._taken[network]
+
+
+class HostFacts:
+    """`netjail.uplinks.facts.Facts`, read from the kernel and the host's files."""
+
+    def __init__(self, subnets: Subnets, progress: Callable[[str], None]) -> None:
+        self._subnets = subnets
+        self._progress = progress
+        self._subnet: Subnet | None = None
+        self._dns: HostDns | None = None
+
+    def resolve(self, endpoint: Endpoint, through: str | None) -> tuple[Address, int]:
+        """By the host's resolver, or by the one of the jail that the tunnel goes through."""
+        try:
+            return ip_address(endpoint.host), endpoint.port
+        except ValueError:
+            pass
+        self._progress(f"looking up {endpoint.host}")
+        found = self._look_up(endpoint.host) if through is None else _inside(endpoint, through)
+        if not found:
+            where = "" if through is None else f" in the jail of {through}"
+            raise NetjailError(
+                "resolve-failed",
+                f"the endpoint's name {endpoint.host} has no address{where}",
+                "check the network connection and the name; an address works as an endpoint too",
+            )
+        return ip_address(found[0]), endpoint.port
+
+    def _look_up(self, host: str) -> list[str]:
+        try:
+            answers = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+        except (OSError, UnicodeError):
+            return []
+        return [str(answer[4][0]) for answer in answers]
+
+    def path_mtu(self, destination: Address, through: str | None) -> int:
+        """From the route's own mtu, else the interface it leaves by; 1500 where there is none."""
+        netns = None if through is None else names.netns_name(through)
+        with ns.inside_named(netns), Socket() as netlink:
+            found = netlink.route_to(str(destination))
+            if found is None:
+                return 1500
+            metrics = found.get_attr("RTA_METRICS")
+            mtu = metrics.get_attr("RTAX_MTU") if metrics is not None else None
+            return int(mtu) if mtu else _mtu_of(netlink, found.get_attr("RTA_OIF"))
+
+    def subnet(self, profile: str) -> Subnet:
+        """A /30 and, with IPv6, a /64, by the profile's name; the next free one on collision."""
+        if self._subnet is None:
+            self._subnet = self._find_subnet(profile)
+        return self._subnet
+
+    def _find_subnet(self, profile: str) -> Subnet:
+        start = zlib.crc32(profile.encode())
+        with Socket() as netlink:
+            for pool in _POOLS:
+                size = pool.num_addresses // 4
+                for step in range(size):
+                    base = int(pool.network_address) + 4 * ((start + step) % size)
+                    host, jail = str(ip_address(base + 1)), str(ip_address(base + 2))
+                    blocking = max(_matched(netlink, host), _matched(netlink, jail))
+                    if 0 <= blocking <= pool.prefixlen:
+                        break  # one route covers the whole pool
+                    if blocking < 0 and self._subnets.hold(profile, host):
+                        return self._with_ipv6(netlink, host, jail, (start + step) % size)
+        raise NetjailError(
+            "conflict",
+            "no free private subnet is left for a veth uplink: the host has routes to all of "
+            + ", ".join(map(str, _POOLS)),
+            "remove a route to one of them, or take some veth profiles down",
+        )
+
+    def _with_ipv6(self, netlink: Socket, host: str, jail: str, index: int) -> Subnet:
+        if self.has_ipv6():
+            for prefix in _local_prefixes():
+                host6, jail6 = f"{prefix}:{index:x}::1", f"{prefix}:{index:x}::2"
+                if _matched(netlink, host6) < 0 and _matched(netlink, jail6) < 0:
+                    return Subnet(
+                        (f"{host}/30", f"{host6}/64"), (f"{jail}/30", f"{jail6}/64"), (host, host6)
+                    )
+        return Subnet((f"{host}/30",), (f"{jail}/30",), (host,))
+
+    def dns(self) -> HostDns:
+        """The host's resolvers, read once per operation."""
+        if self._dns is None:
+            self._dns = hostdns.read()
+        return self._dns
+
+    def has_ipv6(self) -> bool:
+        """False with ipv6.disable=1 (no such directory) and with disable_ipv6 = 1."""
+        return read_sysctl("net/ipv6/conf/all/disable_ipv6") == "0"
+
+    def way_out_mtu(self, interface: str | None) -> int:
+        """Of the pinned interface, else of the smaller of the default ways out."""
+        with Socket() as netlink:
+            if interface is not None:
+                link = netlink.link(interface)
+                return int(link.get_attr("IFLA_MTU")) if link is not None else 1500
+            found = [netlink.route_to(address) for address in _ANYWHERE]
+            mtus = [_mtu_of(netlink, r.get_attr("RTA_OIF")) for r in found if r is not None]
+            return min([mtu for mtu in mtus if mtu <= 9000], default=1500)
+
+    def require_interface(self, interface: str) -> None:
+        """The host must have it now; a name alone proves nothing about its routes."""
+        with Socket() as netlink:
+            if netlink.index(interface) is None:
+                raise NetjailError(
+                    "conflict",
+                    f"the host has no network interface {interface}, to which this profile is "
+                    "pinned (uplink.interface)",
+                    "`ip link` lists the interfaces; is it unplugged or renamed?",
+                )
+
+    def require_program(self, *programs: str) -> None:
+        """Raises missing-program with the package to install."""
+        for name in programs:
+            process.program(name)
+
+
+def read_sysctl(key: str) -> str | None:
+    """A value below /proc/sys in the calling thread's namespace, or None."""
+    try:
+        with open(f"/proc/sys/{key}", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return None
+
+
+def _matched(netlink: Socket, address: str) -> int:
+    """Prefix length of the host route that covers an address; -1 where only a default does."""
+    found = netlink.route_to(address, fib_match=True)
+    length = -1 if found is None else int(found["dst_len"])
+    return -1 if length <= _LIKE_A_DEFAULT_ROUTE else length
+
+
+def _mtu_of(netlink: Socket, index: int | None) -> int:
+    link = netlink.link_by_index(index) if index else None
+    mtu = 1500 if link is None else int(link.get_attr("IFLA_MTU"))
+    return mtu if mtu < 65536 else 1500  # loopback: an endpoint on this very machine
+
+
+def _local_prefixes() -> list[str]:
+    """Unique local /48 prefixes (RFC 4193), the same on one machine every time."""
+    try:
+        with open("/etc/machine-id", "rb") as file:
+            seed = file.read(64)
+    except OSError:
+        seed = os.uname().nodename.encode()
+    found = []
+    for salt in range(8):
+        digest = hashlib.sha256(b"netjail" + bytes([salt]) + seed).hexdigest()
+        found.append(f"fd{digest[:2]}:{digest[2:6]}:{digest[6:10]}")
+    return found
+
+
+def _inside(endpoint: Endpoint, through: str) -> list[str]:
+    """Addresses by the resolver of another jail: getent(1), entered as any program is."""
+    argv = [*stub.interpreter_argv(), "run", "-u", "nobody", through, "getent", "ahosts"]
+    try:
+        answer = process.run([*argv, endpoint.host], timeout=20)
+    except NetjailError:
+        return []
+    return [line.split()[0] for line in answer.splitlines() if line.split()]

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Programs that serve a jail (wireguard-go, dnsmasq): started so that they outlive the helper.
+
+A process is known by pid and start time together; a pid alone may have been given to another.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+
+from netjail.engine.ns import own_mounts
+from netjail.errors import NetjailError
+
+PACKAGES = {
+    "wg": "wireguard-tools",
+    "wireguard-go": "wireguard-go",
+    "nft": "nftables",
+    "dnsmasq": "dnsmasq-base",
+    "getent": "libc-bin",
+}
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where the helper looks for programs, whatever PATH it was started with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A running program of ours. `started`: clock ticks after boot (proc(5) stat field 22)."""
+
+    name: str
+    pid: int
+    started: int
+
+    def alive(self) -> bool:
+        """Whether it still runs (a zombie does not)."""
+        return start_time(self.pid) == self.started
+
+
+def program(name: str) -> str:
+    """Absolute path of a program. Raises missing-program with the package that has it."""
+    found = shutil.which(name, path=PATH)
+    if found is None:
+        raise NetjailError(
+            "missing-program",
+            f"the program {name} is not installed",
+            f"install it: sudo apt install {PACKAGES.get(name, name)} "
+            f"(the package is called {PACKAGES.get(name, name)} on Debian and Ubuntu)",
+        )
+    return found
+
+
+def run(argv: list[str], *, stdin: str = "", timeout: float = 30) -> str:
+    """Run a program to its end in the calling thread's namespace; give its standard output.
+
+    Raises NetjailError("system") with what it said when it failed. Never a shell.
+    """
+    argv = [program(argv[0]), *argv[1:]]
+    try:
+        done = subprocess.run(
+            argv,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            env={"PATH": PATH, "LC_ALL": "C"},
+        )
+    except subprocess.TimeoutExpired as error:
+        name = os.path.basename(argv[0])
+        raise NetjailError("timeout", f"{name} did not end within {timeout:g} s") from error
+    if done.returncode:
+        said = " ".join(done.stderr.split()) or f"exit status {done.returncode}"
+        raise NetjailError("system", f"{os.path.basename(argv[0])} failed: {said}")
+    return done.stdout
+
+
+def start(name: str, argv: list[str], log: str, env: dict[str, str] | None = None) -> Process:
+    """Start a program in the calling thread's namespace, in a session of its own, logging to `log`.
+
+    It keeps no descriptor of ours but the log, so that nobody waits on a pipe it holds.
+    """
+    argv = [program(argv[0]), *argv[1:]]
+    fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        child = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=fd,
+            stderr=fd,
+            cwd="/",
+            env={"PATH": PATH, "LC_ALL": "C", **(env or {})},
+            start_new_session=True,
+        )
+    finally:
+        os.close(fd)
+    started = start_time(child.pid)
+    if started is None:
+        raise NetjailError("system", f"{name} ended at once: {log_tail(log)}")
+    child.returncode = 0  # ours to reap by pid; keeps Popen from complaining when collected
+    return Process(name, child.pid, started)
+
+
+def start_time(pid: int) -> int | None:
+    """Start time in clock ticks since boot, or None where it does not run (proc(5))."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            text = file.read()
+    except OSError:
+        return None
+    values = text[text.rfind(b")") + 2 :].split()
+    return None if values[0] in (b"Z", b"X") else int(values[19])
+
+
+def stop(process: Process, seconds: float = 3) -> None:
+    """SIGTERM, and SIGKILL when that does not help. Idempotent; reaps where it is our child."""
+    try:
+        fd = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        return
+    try:
+        if process.alive():
+            for number, wait in ((signal.SIGTERM, seconds), (signal.SIGKILL, 5.0)):
+                try:
+                    signal.pidfd_send_signal(fd, number)
+                except ProcessLookupError:
+                    break
+                if select.select([fd], [], [], wait)[0]:
+                    break
+    finally:
+        os.close(fd)
+    reap(process.pid)
+
+
+def reap(pid: int) -> None:
+    """Take the exit status of a child of ours that ended; for others nothing happens."""
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        pass
+
+
+def find(argv: list[str], name: str) -> Process | None:
+    """The process started with exactly this argument list (its first word apart) by root, in our
+    mount namespace: what a helper that was killed between start and record has left behind."""
+    ours = own_mounts()
+    wanted = [word.encode() for word in argv[1:]]
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            with open(f"/proc/{entry}/cmdline", "rb") as file:
+                words = file.read().split(b"\0")[:-1]
+            if not words or words[1:] != wanted or os.path.basename(words[0]) != argv[0].encode():
+                continue
+            mounts = os.stat(f"/proc/{entry}/ns/mnt")
+            if (mounts.st_dev, mounts.st_ino) != ours or os.stat(f"/proc/{entry}").st_uid:
+                continue
+        except OSError:
+            continue
+        started = start_time(int(entry))
+        if started is not None:
+            return Process(name, int(entry), started)
+    return None
+
+
+def wait_for(what: str, test: object, seconds: float, process: Process, log: str) -> None:
+    """Wait until `test()` is true. Raises NetjailError when the process ends or time runs out."""
+    assert callable(test)
+    end = time.monotonic() + seconds
+    pause = 0.002
+    while not test():
+        if not process.alive():
+            reap(process.pid)
+            raise NetjailError("system", f"{process.name} ended: {log_tail(log)}")
+        if time.monotonic() > end:
+            raise NetjailError("timeout", f"{process.name}: {what} took over {seconds:g} s")
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.05)
+
+
+def log_tail(path: str, limit: int = 300) -> str:
+    """The last words of a log, on one line."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - limit))
+            return " ".join(file.read().decode(errors="replace").split()) or "it said nothing"
+    except OSError:
+        return "it said nothing"

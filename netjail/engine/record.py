@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What was wanted and what we own, one JSON file per live jail. The kernel stays the truth.
+
+Written before the first change, so that a helper that is killed anywhere can undo or finish.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from netjail import names
+from netjail.engine import files
+from netjail.engine.process import Process
+from netjail.uplinks.wanted import Resource, from_json, to_json
+
+STARTING, UP, STOPPING = "starting", "up", "stopping"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """`namespace`: device and inode of the network namespace, None until it is made.
+
+    `since`: seconds since the epoch; `resources` in the order in which they are made.
+    """
+
+    profile: str
+    state: str
+    stop: str
+    kind: str
+    through: str | None
+    resources: tuple[Resource, ...]
+    namespace: tuple[int, int] | None = None
+    processes: tuple[Process, ...] = ()
+    since: float = field(default_factory=time.time)
+
+    def with_process(self, process: Process) -> Record:
+        """With `process` in place of an older one of its name."""
+        others = tuple(p for p in self.processes if p.name != process.name)
+        return replace(self, processes=(*others, process))
+
+    def without_process(self, name: str) -> Record:
+        """Without the process of that name."""
+        return replace(self, processes=tuple(p for p in self.processes if p.name != name))
+
+    def process(self, name: str) -> Process | None:
+        """The recorded process of that name."""
+        return next((p for p in self.processes if p.name == name), None)
+
+    def find(self, kind: type) -> Any:
+        """The first resource of a class, or None."""
+        return next((r for r in self.resources if isinstance(r, kind)), None)
+
+
+def path_of(profile: str) -> str:
+    """Of the record of a profile."""
+    return f"{names.jail_dir(profile)}/record.json"
+
+
+def save(record: Record) -> None:
+    """Write it. Raises NetjailError."""
+    data = {
+        "version": 1,
+        "profile": record.profile,
+        "state": record.state,
+        "stop": record.stop,
+        "kind": record.kind,
+        "through": record.through,
+        "namespace": record.namespace,
+        "since": record.since,
+        "processes": [[p.name, p.pid, p.started] for p in record.processes],
+        "resources": [to_json(r) for r in record.resources],
+    }
+    files.directory(names.RUN_DIR)
+    files.directory(names.JAILS_DIR, 0o700)
+    files.directory(names.jail_dir(record.profile), 0o700)
+    files.write(path_of(record.profile), json.dumps(data), 0o600)
+
+
+def load(profile: str) -> Record | None:
+    """Read it; None where there is none or where it is not readable as one."""
+    try:
+        with open(path_of(profile), encoding="utf-8") as file:
+            data = json.load(file)
+        return Record(
+            profile=profile,
+            state=str(data["state"]),
+            stop=str(data["stop"]),
+            kind=str(data["kind"]),
+            through=data["through"],
+            resources=tuple(from_json(item) for item in data["resources"]),
+            namespace=None if data["namespace"] is None else tuple(data["namespace"]),
+            processes=tuple(Process(*item) for item in data["processes"]),
+            since=float(data["since"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def known() -> list[str]:
+    """Profiles that have a directory of a live jail, in order."""
+    try:
+        entries = os.listdir(names.JAILS_DIR)
+    except OSError:
+        return []
+    return sorted(entry for entry in entries if names.valid_name(entry))
+
+
+def forget(profile: str) -> None:
+    """Remove the jail's directory."""
+    files.remove_tree(names.jail_dir(profile))

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The files a jail sees instead of the host's, and the doors that are shut (DESIGN section 6).
+
+The overlay's layer holds resolv.conf as a symbolic link to a directory outside of the overlay:
+renaming a new file there reaches running programs at once, which it would not inside a layer.
+"""
+
+from __future__ import annotations
+
+import os
+
+from netjail import names
+from netjail.engine import files
+from netjail.errors import NetjailError
+from netjail.uplinks.wanted import Files
+
+DOORS = (
+    ("/run/systemd/resolve", "resolve", "/run/systemd"),
+    ("/run/nscd", "empty", "/run"),
+    ("/run/avahi-daemon", "empty", "/run"),
+)
+"""(directory of the host, what the view shows there, a directory that exists where it could appear).
+
+Each holds a path socket of a resolver, which a network namespace does not cut off. Where the
+directory is missing it is made, empty: a resolver started later must not open a door either.
+"""
+_HOSTS_SOURCES = frozenset({"files", "dns", "myhostname"})
+"""What may answer for host names inside: the rest asks a daemon of the host over a socket."""
+_MOUNTPOINTS = ("/sys/", "/etc/")
+
+
+def make(wanted: Files) -> None:
+    """Write the view and /etc/netns. Raises NetjailError."""
+    base = names.view_dir(wanted.profile)
+    for part in ("", "/etc", "/dns", "/resolve", "/empty"):
+        files.directory(base + part)
+    update(wanted)
+    files.symlink(f"{base}/dns/resolv.conf", f"{base}/etc/resolv.conf")
+    for name in ("resolv.conf", "stub-resolv.conf"):
+        files.symlink(f"{base}/dns/resolv.conf", f"{base}/resolve/{name}")
+    nsswitch = _nsswitch()
+    netns = f"{names.NETNS_ETC_DIR}/{wanted.netns}"
+    if nsswitch is not None:
+        files.write(f"{base}/etc/nsswitch.conf", nsswitch)
+        files.write(f"{netns}/nsswitch.conf", nsswitch)
+    if wanted.hosts:
+        files.symlink(f"{base}/dns/hosts", f"{base}/etc/hosts")
+    for path, _, parent in DOORS:
+        _make_door(path, parent)
+
+
+def update(wanted: Files) -> None:
+    """Write the files that may change while programs run, each in one rename."""
+    netns = f"{names.NETNS_ETC_DIR}/{wanted.netns}"
+    files.directory(netns)
+    for directory in (f"{names.view_dir(wanted.profile)}/dns", netns):
+        files.write(f"{directory}/resolv.conf", resolv_conf(wanted))
+        if wanted.hosts:
+            files.write(f"{directory}/hosts", hosts(wanted))
+
+
+def present(wanted: Files) -> bool:
+    """Whether the view stands and says what is wanted."""
+    netns = f"{names.NETNS_ETC_DIR}/{wanted.netns}/resolv.conf"
+    paths = (netns, f"{names.view_dir(wanted.profile)}/etc/resolv.conf")
+    return all(_read(path) == resolv_conf(wanted) for path in paths)
+
+
+def remove(wanted: Files) -> None:
+    """Take the view and /etc/netns/NETNS away, and doors that we made and nobody uses."""
+    files.remove_tree(names.view_dir(wanted.profile))
+    files.remove_tree(f"{names.NETNS_ETC_DIR}/{wanted.netns}")
+    try:
+        os.rmdir(names.NETNS_ETC_DIR)
+    except OSError:  # others have namespaces configured there, or it is gone
+        pass
+
+
+def remove_doors() -> None:
+    """After the last jail: remove the empty directories that `make` left, by their mark."""
+    for path, _, _ in DOORS:
+        marker = _door_marker(path)
+        if os.path.exists(marker):
+            for victim, remover in ((path, os.rmdir), (marker, os.unlink)):
+                try:
+                    remover(victim)
+                except OSError:  # in use by the resolver it was made for: theirs now
+                    pass
+
+
+def _make_door(path: str, parent: str) -> None:
+    if os.path.isdir(parent) and not os.path.lexists(path):
+        files.write(_door_marker(path), "")
+        files.directory(path)
+
+
+def _door_marker(path: str) -> str:
+    return f"{names.RUN_DIR}/made{path.replace('/', '-')}"
+
+
+def resolv_conf(wanted: Files) -> str:
+    """The text of resolv.conf(5). Without a server it names one that refuses at once."""
+    lines = [f"# Written by netjail for profile {wanted.profile}; servers from {wanted.origin}."]
+    if not wanted.servers:
+        lines.append("# No DNS server is known here: names do not resolve.")
+    lines += [f"nameserver {server}" for server in wanted.servers]
+    if wanted.search:
+        lines.append("search " + " ".join(wanted.search))
+    return "\n".join([*lines, "options edns0 trust-ad" if wanted.servers else ""]) + "\n"
+
+
+def hosts(wanted: Files) -> str:
+    """The host's own lines, then the profile's."""
+    own = [f"{address}\t{name}" for name, address in wanted.hosts]
+    return (_read("/etc/hosts") or "").rstrip("\n") + "\n" + "\n".join(own) + "\n"
+
+
+def nsswitch(text: str) -> str:
+    """nsswitch.conf(5) with `hosts` and `networks` reduced to sources that stay inside the jail.
+
+    An action in brackets belongs to the source before it and goes with it.
+    """
+    lines = []
+    seen = False
+    for line in text.splitlines():
+        database, colon, rest = line.partition(":")
+        if not colon or database.strip() not in ("hosts", "networks"):
+            lines.append(line)
+            continue
+        seen = seen or database.strip() == "hosts"
+        lines.append(f"{database.strip()}:\t{' '.join(_inner_sources(rest, database.strip()))}")
+    if not seen:
+        lines.append("hosts:\tfiles dns")
+    return "\n".join(lines) + "\n"
+
+
+def _inner_sources(rest: str, database: str) -> list[str]:
+    kept: list[str] = []
+    keeping = False
+    words = rest.split("#")[0].replace("[", " [").replace("]", "] ").split()
+    for word in words:
+        if word.startswith("["):
+            keeping = keeping and "[" + word.strip("[]") + "]" == word
+            if keeping:
+                kept.append(word)
+        elif word.endswith("]"):
+            continue
+        else:
+            keeping = word in _HOSTS_SOURCES and word not in kept
+            if keeping:
+                kept.append(word)
+    if "files" not in kept:
+        kept.insert(0, "files")
+    if database == "hosts" and "dns" not in kept:
+        kept.append("dns")
+    return kept
+
+
+def _nsswitch() -> str | None:
+    """None where the C library has no nsswitch.conf (musl, or a system without the file)."""
+    text = _read("/etc/nsswitch.conf")
+    return None if text is None else nsswitch(text)
+
+
+def enter_text(profile: str, stop: str, netns: str, identity: tuple[int, int]) -> str:
+    """The `enter` file: all that a launch needs to know, without asking anybody."""
+    base = names.view_dir(profile)
+    lines = [
+        ("netjail-enter", "1"),
+        ("profile", profile),
+        ("stop", stop),
+        ("net", f"{names.NETNS_DIR}/{netns}", str(identity[0]), str(identity[1])),
+        ("etc", f"{base}/etc"),
+        *(("hide", path, f"{base}/{shown}") for path, shown, _ in DOORS),
+        *(("keep", path) for path in _submounts()),
+    ]
+    return "".join("\t".join(line) + "\n" for line in lines)
+
+
+def _submounts() -> list[str]:
+    """Mount points of the host directly below /sys and /etc; deeper ones come along with them."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        points = [_unescape(line.split(" ")[4]) for line in file if _interesting(line)]
+    found: list[str] = []
+    for point in sorted(set(points)):
+        if not any(point.startswith(outer + "/") for outer in found) and "\t" not in point:
+            found.append(point)
+    return found
+
+
+def _interesting(line: str) -> bool:
+    return line.split(" ", 5)[4].startswith(_MOUNTPOINTS)
+
+
+def _unescape(text: str) -> str:
+    for code, char in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        text = text.replace(code, char)
+    return text
+
+
+def _read(path: str) -> str | None:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise NetjailError("system", f"cannot read {path}: {error.strerror}") from error
