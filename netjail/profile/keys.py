@@ -1,0 +1,343 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one table of what a profile file may hold.
+
+It drives the checking (`schema`), the words of the errors, the reference in docs/profile.md
+(`reference`), the wg-quick import (`wgquick`), and whatever else speaks of keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from netjail.profile import checks
+from netjail.profile.checks import DESCRIPTION_MAX, MTU_MAX, MTU_MIN
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """What a value may be. `read` turns the TOML value into the final one or raises `checks.Bad`.
+
+    `allowed` completes "allowed: ..."; `choices` lists the words where there are only a few;
+    `hidden` values are never shown, not even wrong ones.
+    """
+
+    allowed: str
+    read: Callable[[object], Any]
+    choices: tuple[str, ...] = ()
+    hidden: bool = False
+
+
+def _choice(*words: str) -> Type:
+    def read(value: object) -> str:
+        text = checks.string(value)
+        if text not in words:
+            raise checks.Bad("is not one of them", checks.did_you_mean(text, words))
+        return text
+
+    return Type(" or ".join(f'"{w}"' for w in words), read, choices=words)
+
+
+KINDS = {
+    "wireguard": "a WireGuard tunnel, the only way out of the jail",
+    "veth": "the host's own uplink, behind NAT",
+    "none": "no network at all, only the jail's own loopback",
+}
+"""Uplink kinds of this version, with what they are."""
+
+LATER_KINDS = {
+    "openvpn": "OpenVPN tunnels",
+    "openconnect": "AnyConnect, GlobalProtect and the like",
+    "amneziawg": "AmneziaWG, a variant of WireGuard that disguises its packets",
+    "device": "an interface of the host moved into the jail",
+    "macvlan": "an address of its own on the host's network",
+    "ipvlan": "an address of its own on the host's network, with the host's MAC address",
+    "bridge": "a port of a bridge of the host",
+    "switch": "a port of a switch of netjail's",
+    "netns": "a network namespace made by something else",
+    "socks": "a SOCKS proxy",
+    "tor": "the Tor network",
+}
+"""Uplink kinds that are recognised and refused with "not yet"."""
+
+
+def _read_kind(value: object) -> str:
+    text = checks.string(value)
+    if text in KINDS:
+        return text
+    if text in LATER_KINDS:
+        raise checks.Bad(f"({LATER_KINDS[text]}) is not there yet in this version of netjail")
+    raise checks.Bad("is not a kind of uplink", checks.did_you_mean(text, list(KINDS)))
+
+
+KIND = Type(" or ".join(f'"{k}"' for k in KINDS), _read_kind, choices=tuple(KINDS))
+TEXT = Type(f"one line, at most {DESCRIPTION_MAX} characters", checks.description)
+VERSION_TYPE = Type(str(VERSION), checks.version)
+USER = Type("names of users as in passwd(5)", checks.user_name)
+STOP = _choice("never", "when-idle")
+BOOL = Type("true or false", checks.boolean)
+PROFILE_NAME = Type(
+    "a profile's name: a-z, 0-9, - and _, at most 31 characters", checks.profile_name
+)
+SECRET_KEY = Type("base64 of 32 bytes (44 characters)", checks.wireguard_key, hidden=True)
+PSK = Type("base64 of 32 bytes (44 characters)", checks.preshared_key, hidden=True)
+INTERFACE_ADDRESS = Type('addresses like "10.2.0.2/32" or "fd00::2/128"', checks.interface_address)
+DNS_ENTRY = Type('addresses like "10.2.0.1" and domains like "corp.example"', checks.dns_entry)
+MTU = Type(f"{MTU_MIN} to {MTU_MAX} bytes, at least 1280 with IPv6", checks.mtu)
+PORT = Type("1 to 65535, or 0 for any free one", checks.port)
+FWMARK = Type('1 to 0xffffffff, or "off"', checks.fwmark)
+ENDPOINT = Type('"host:port", "192.0.2.1:port" or "[2001:db8::1]:port"', checks.endpoint)
+NETWORK = Type('networks like "0.0.0.0/0" or "fd00::/64"', checks.network)
+KEEPALIVE = Type('1 to 65535 seconds, or "off"', checks.keepalive)
+IFNAME = Type("the name of a network interface of the host, like eth0", checks.interface_name)
+DNS_MODE = _choice("uplink", "static", "host")
+DNS_SERVER = Type('addresses like "9.9.9.9" or "2620:fe::fe"', checks.dns_server)
+DOMAIN = Type('domains like "corp.example"', checks.domain)
+HOST_ADDRESS = Type("an address, or a list of addresses", checks.address)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key. `name` is dotted; `kinds` empty means every kind of uplink.
+
+    `many`: a list of such values. `default` is prose for the reference. `wg` is the key of
+    wg(8) and wg-quick(8) that holds the same; it stands in [Peer] exactly for `uplink.peer.*`.
+    """
+
+    name: str
+    type: Type
+    doc: str
+    kinds: tuple[str, ...] = ()
+    many: bool = False
+    required: bool = False
+    default: str = ""
+    secret: bool = False
+    wg: str | None = None
+
+    @property
+    def section(self) -> str:
+        """The dotted name of the table it stands in; "" for the top level."""
+        return self.name.rpartition(".")[0]
+
+    @property
+    def leaf(self) -> str:
+        """The name inside its table."""
+        return self.name.rpartition(".")[2]
+
+
+_WG = ("wireguard",)
+_VETH = ("veth",)
+
+KEYS: tuple[Key, ...] = (
+    Key("version", VERSION_TYPE, "Version of this format.", required=True),
+    Key("description", TEXT, "A line for yourself, shown by `netjail list`.", default="empty"),
+    Key(
+        "users",
+        USER,
+        "Who may use the profile. Empty: whoever the system's policy lets.",
+        many=True,
+        default="empty",
+    ),
+    Key(
+        "stop",
+        STOP,
+        'When the jail goes down by itself: `"when-idle"` is when its last program has ended.',
+        default='`"never"`',
+    ),
+    Key("uplink.kind", KIND, "How the jail reaches the world.", required=True),
+    Key(
+        "uplink.private_key",
+        SECRET_KEY,
+        "Your side's key.",
+        kinds=_WG,
+        required=True,
+        secret=True,
+        wg="PrivateKey",
+    ),
+    Key(
+        "uplink.address",
+        INTERFACE_ADDRESS,
+        "Addresses of the jail's end. Without a slash: that one address.",
+        kinds=_WG,
+        many=True,
+        required=True,
+        wg="Address",
+    ),
+    Key(
+        "uplink.dns",
+        DNS_ENTRY,
+        "Resolvers and search domains that the provider hands out, mixed as in its file.",
+        kinds=_WG,
+        many=True,
+        default="none",
+        wg="DNS",
+    ),
+    Key(
+        "uplink.interface",
+        IFNAME,
+        "Leave the host by this interface only.",
+        kinds=_VETH,
+        default="the host's routes decide",
+    ),
+    Key(
+        "uplink.lan",
+        BOOL,
+        "Whether the jail may reach private addresses and the networks the host is directly on.",
+        kinds=_VETH,
+        default="`false`",
+    ),
+    Key(
+        "uplink.host",
+        BOOL,
+        "Whether the jail may reach services of the host itself.",
+        kinds=_VETH,
+        default="`false`",
+    ),
+    Key(
+        "uplink.mtu",
+        MTU,
+        "Largest packet.",
+        kinds=("wireguard", "veth"),
+        default="from the path",
+        wg="MTU",
+    ),
+    Key(
+        "uplink.listen_port",
+        PORT,
+        "UDP port of the encrypted socket.",
+        kinds=_WG,
+        default="any free one",
+        wg="ListenPort",
+    ),
+    Key(
+        "uplink.fwmark",
+        FWMARK,
+        "Mark on the encrypted packets, for rules of the host.",
+        kinds=_WG,
+        default='`"off"`',
+        wg="FwMark",
+    ),
+    Key(
+        "uplink.through",
+        PROFILE_NAME,
+        "Another profile, in whose jail the encrypted socket lives; it is brought up first.",
+        kinds=_WG,
+        default="the host",
+    ),
+    Key(
+        "uplink.peer.public_key",
+        SECRET_KEY,
+        "The other side's key.",
+        kinds=_WG,
+        required=True,
+        wg="PublicKey",
+    ),
+    Key(
+        "uplink.peer.preshared_key",
+        PSK,
+        "A second, symmetric key.",
+        kinds=_WG,
+        default="none",
+        secret=True,
+        wg="PresharedKey",
+    ),
+    Key(
+        "uplink.peer.endpoint",
+        ENDPOINT,
+        "Where the other side listens.",
+        kinds=_WG,
+        default="none: wait until it calls",
+        wg="Endpoint",
+    ),
+    Key(
+        "uplink.peer.allowed_ips",
+        NETWORK,
+        "What is sent to, and accepted from, this peer. These become the jail's routes.",
+        kinds=_WG,
+        many=True,
+        default="none",
+        wg="AllowedIPs",
+    ),
+    Key(
+        "uplink.peer.persistent_keepalive",
+        KEEPALIVE,
+        "Seconds of silence after which an empty packet is sent.",
+        kinds=_WG,
+        default='`"off"`',
+        wg="PersistentKeepalive",
+    ),
+    Key(
+        "dns.mode",
+        DNS_MODE,
+        'Where the resolvers come from: `"uplink"` (its `dns`), `"static"` (`servers` below) or '
+        '`"host"` (the host\'s real upstreams).',
+        default='`"static"` if there are `servers`, else by kind: wireguard `"uplink"`, '
+        'veth `"host"`, none `"static"`',
+    ),
+    Key("dns.servers", DNS_SERVER, "Resolvers, for `static`.", many=True, default="none"),
+    Key(
+        "dns.search",
+        DOMAIN,
+        "Search domains, besides those the mode brings.",
+        many=True,
+        default="none",
+    ),
+    Key(
+        "dns.hosts.NAME",
+        HOST_ADDRESS,
+        "Lines for the jail's /etc/hosts, besides the host's own.",
+        default="none",
+    ),
+)
+
+BY_NAME = {key.name: key for key in KEYS}
+
+SECTIONS = {
+    "": "the file",
+    "uplink": "[uplink]",
+    "uplink.peer": "[[uplink.peer]]",
+    "dns": "[dns]",
+    "dns.hosts": "[dns.hosts]",
+}
+"""Tables, by dotted name, with how they are written."""
+
+LATER = {
+    "link": "further interfaces of a jail",
+    "forward": "ports forwarded into a jail",
+    "expose": "services of a jail shown to the host",
+    "dhcp": "an address by DHCP",
+    "isolation": "further isolation of programs",
+    "autostart": "profiles brought up at boot",
+}
+"""Top-level keys that are recognised and refused with "not yet", with what they will be."""
+
+LATER_OF_KIND = {
+    ("veth", "through"): "a veth uplink out of another profile's jail",
+}
+"""(kind, key of [uplink]) of the same sort."""
+
+DNS_MODES = {
+    "wireguard": ("uplink", "static"),
+    "veth": ("host", "static"),
+    "none": ("static",),
+}
+"""What dns.mode may be for each kind; the first is the default."""
+
+
+def leaves(section: str, kind: str | None = None) -> list[str]:
+    """The names a table may hold, keys and sub-tables, for one kind of uplink or for all."""
+    found = [
+        k.leaf
+        for k in KEYS
+        if k.section == section and (kind is None or not k.kinds or kind in k.kinds)
+    ]
+    if section == "dns.hosts":
+        return []
+    for sub in SECTIONS:
+        head, _, leaf = sub.rpartition(".")
+        if sub and head == section and not (sub == "uplink.peer" and kind not in (None, *_WG)):
+            found.append(leaf)
+    return found

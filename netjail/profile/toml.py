@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Profile files: text to `Profile` and back."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any
+
+from netjail import names
+from netjail.errors import NetjailError
+from netjail.profile import keys, schema
+from netjail.profile.lines import Locator
+from netjail.profile.model import Dns, Peer, Profile, Veth, WireGuard
+
+SIZE_MAX = 1 << 20
+"""Bytes; a message on the socket holds no more either."""
+
+
+def check_name(name: str) -> None:
+    """Raise "invalid-name" unless `name` may be a profile's."""
+    if not names.valid_name(name):
+        from netjail.profile.checks import show
+
+        raise NetjailError(
+            "invalid-name",
+            f"{show(name)} cannot be the name of a profile",
+            "use a-z, 0-9, - and _, at most 31 characters, beginning with a letter or a digit",
+        )
+
+
+def invalid(file: str, problems: list[str], hint: str | None = None) -> NetjailError:
+    """The one error for a file with problems."""
+    count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
+    return NetjailError("invalid-profile", f"{file} has {count}", hint, tuple(problems))
+
+
+def parse(name: str, text: str) -> tuple[Profile, list[str]]:
+    """(the profile, warnings). Raises "invalid-profile" with every problem of the file.
+
+    A problem reads `NAME.toml:LINE: dotted.key: "value" why; allowed: ...; did you mean ...?`
+    (without LINE where it cannot be told); peers are counted from 1: `uplink.peer#1`.
+    """
+    check_name(name)
+    file = f"{name}.toml"
+    text = text.removeprefix("\ufeff")
+    if len(text) > SIZE_MAX:
+        raise invalid(file, [f"{file}: is larger than {SIZE_MAX} characters"])
+    try:
+        raw = tomllib.loads(text)
+    except ValueError as error:  # TOMLDecodeError, and integers too long for int()
+        from netjail.profile.checks import printable
+
+        raise invalid(file, [f"{file}: is not TOML: {printable(str(error), 200)}"]) from None
+    except RecursionError:
+        raise invalid(file, [f"{file}: is nested too deeply"]) from None
+    locator = Locator(text)
+
+    def locate(path: schema.Path) -> str:
+        line = locator.line(path)
+        at = f"{file}:{line}" if line else file
+        return f"{at}: {schema.dotted(path)}" if path else at
+
+    report = schema.Report(locate)
+    profile = schema.read_profile(name, raw, report)
+    if profile is None:
+        raise invalid(file, report.problems)
+    return profile, report.warnings
+
+
+def dump(profile: Profile) -> str:
+    """The file of a profile; what is as by default is left out. `parse` gives it back."""
+    import tomli_w  # on writing only
+
+    raw: dict[str, Any] = {"version": keys.VERSION}
+    if profile.description:
+        raw["description"] = profile.description
+    if profile.users:
+        raw["users"] = list(profile.users)
+    if profile.stop != "never":
+        raw["stop"] = profile.stop
+    raw["uplink"] = _uplink(profile)
+    dns = _dns(profile.dns, profile.uplink.kind)
+    if dns:
+        raw["dns"] = dns
+    return tomli_w.dumps(raw)
+
+
+def _uplink(profile: Profile) -> dict[str, Any]:
+    uplink = profile.uplink
+    raw: dict[str, Any] = {"kind": uplink.kind}
+    if isinstance(uplink, WireGuard):
+        raw["private_key"] = uplink.private_key
+        raw["address"] = [str(a) for a in uplink.addresses]
+        if uplink.dns_servers or uplink.dns_search:
+            raw["dns"] = [*map(str, uplink.dns_servers), *uplink.dns_search]
+        for name in ("mtu", "listen_port", "fwmark", "through"):
+            if getattr(uplink, name) is not None:
+                raw[name] = getattr(uplink, name)
+        raw["peer"] = [_peer(p) for p in uplink.peers]
+    elif isinstance(uplink, Veth):
+        if uplink.interface is not None:
+            raw["interface"] = uplink.interface
+        if uplink.lan:
+            raw["lan"] = True
+        if uplink.host:
+            raw["host"] = True
+        if uplink.mtu is not None:
+            raw["mtu"] = uplink.mtu
+    return raw
+
+
+def _peer(peer: Peer) -> dict[str, Any]:
+    raw: dict[str, Any] = {"public_key": peer.public_key}
+    if peer.preshared_key is not None:
+        raw["preshared_key"] = peer.preshared_key
+    if peer.endpoint is not None:
+        raw["endpoint"] = str(peer.endpoint)
+    if peer.allowed_ips:
+        raw["allowed_ips"] = [str(n) for n in peer.allowed_ips]
+    if peer.persistent_keepalive is not None:
+        raw["persistent_keepalive"] = peer.persistent_keepalive
+    return raw
+
+
+def _dns(dns: Dns, kind: str) -> dict[str, Any]:
+    raw: dict[str, Any] = {}
+    if dns.mode != keys.DNS_MODES[kind][0]:
+        raw["mode"] = dns.mode
+    if dns.servers or "mode" in raw:
+        raw["servers"] = [str(s) for s in dns.servers]
+    if dns.search:
+        raw["search"] = list(dns.search)
+    hosts: dict[str, list[str]] = {}
+    for name, address in dns.hosts:
+        hosts.setdefault(name, []).append(str(address))
+    if hosts:
+        raw["hosts"] = {n: a[0] if len(a) == 1 else a for n, a in hosts.items()}
+    return raw
