@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the words of the command line to an exit status.
+
+Only the module of the verb that was asked for is imported. A verb's module has
+`parser() -> VerbParser`, `execute(args, context) -> Result` and `render(data, output)`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from netjail import __version__, names
+from netjail.cli import verbs
+from netjail.cli.output import Output
+from netjail.errors import NetjailError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from netjail.cli.context import Context
+
+PROGRAM_VERBS = frozenset({"run", "shell"})
+"""Verbs whose exit status and stdout belong to the program that they start."""
+
+NO_JSON = PROGRAM_VERBS | {"demo", "help"}
+
+_EXIT_PIPE = 141
+"""128 + SIGPIPE: what the shell says of a program whose reader went away."""
+
+OVERVIEW = """\
+netjail keeps each VPN, and each other network you use, in a network namespace of its
+own, and starts the programs you choose inside it. The rest of the system stays as it is.
+
+Start here:
+  sudo netjail demo                            see it work; touches nothing of yours
+  sudo netjail import provider.conf --name vpn
+  sudo netjail run vpn firefox                 as you, not as root
+
+More:
+  netjail list                                 your profiles
+  netjail --help                               all verbs
+  netjail help run                             one verb, with examples
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line `argv` (without the program's name); returns the exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    output = Output()
+    try:
+        status = _guarded(words, output)
+        output.out.flush()
+        return status
+    except BrokenPipeError:
+        _drop_stdout()
+        return _EXIT_PIPE
+    except OSError as error:  # a full disk behind stdout, say
+        _drop_stdout()
+        output.json = False
+        output.error(NetjailError("system", f"Cannot write the output: {error.strerror}."))
+        return names.EXIT_FAILED
+
+
+def _guarded(words: list[str], output: Output) -> int:
+    from netjail.cli.context import Context
+
+    try:
+        return dispatch(words, Context(output, words))
+    except NetjailError as error:
+        output.error(error)
+        if error.code == "usage":
+            return names.EXIT_USAGE
+        if error.code == "interrupted":
+            return names.EXIT_INTERRUPTED
+        return names.EXIT_RUN_FAILED if output.verb in PROGRAM_VERBS else names.EXIT_FAILED
+    except KeyboardInterrupt:
+        output.error(NetjailError("interrupted", "Interrupted."))
+        return names.EXIT_INTERRUPTED
+    except BrokenPipeError as error:
+        # only a pipe on stdout is nobody's fault; a helper that goes away is reported
+        if _stdout_gone(output):
+            raise
+        return _bug(error, words, output)
+    except Exception as error:
+        return _bug(error, words, output)
+
+
+def dispatch(words: list[str], context: Context) -> int:
+    """Find the verb, run it, render what it returns. Raises NetjailError."""
+    from netjail.cli.parser import HelpAskedError
+
+    output = context.output
+    rest = _own_options(words, output)
+    if rest is None:
+        return 0
+    verb, arguments = verbs.find(rest)
+    output.verb = verb
+    if verb not in NO_JSON and "--json" in _before_dashes(arguments):
+        output.json = True  # also for an error in the arguments themselves
+    if output.json and verb in NO_JSON:
+        output.json = False
+        raise NetjailError("usage", f"`netjail {verb}` has no --json: it reports nothing.")
+    module = load(verb)
+    try:
+        args = module.parser().parse(arguments)
+    except HelpAskedError as asked:
+        output.json = False
+        output.help(str(asked))
+        return 0
+    result = module.execute(args, context)
+    if output.json:
+        output.envelope(result.data, result.error)
+    else:
+        module.render(result.data, output)
+        if result.error is not None:
+            output.out.flush()
+            output.error(result.error)
+    return int(result.exit)
+
+
+def load(verb: str) -> Any:
+    """The module of `verb`."""
+    import importlib
+
+    return importlib.import_module("netjail.cli." + verbs.MODULES[verb])
+
+
+def _own_options(words: list[str], output: Output) -> list[str] | None:
+    """What is left after the options before the verb; None when all is done already."""
+    words = list(words)
+    if not words:
+        output.help(OVERVIEW)
+        return None
+    help_asked = version_asked = False
+    while words and words[0].startswith("-"):
+        option = words.pop(0)
+        if option == "--json":
+            output.json = True
+        elif option in ("-h", "--help"):
+            help_asked = True
+        elif option in ("-V", "--version"):
+            version_asked = True
+        else:
+            near = verbs.suggest(option, ("--json", "--help", "--version"))
+            raise NetjailError(
+                "usage",
+                f"There is no option {option}.",
+                f"Did you mean {near}?" if near else "`netjail --help` lists all verbs.",
+            )
+    if version_asked:
+        output.verb = "version"
+        if output.json:
+            output.envelope({"version": __version__}, None)
+        else:
+            output.line(f"netjail {__version__}")
+        return None
+    family = len(words) == 2 and words[0] in verbs.FAMILIES and words[1] in ("-h", "--help")
+    if not words or (help_asked and words[0] in verbs.FAMILIES and len(words) == 1) or family:
+        output.json = False
+        output.help(all_verbs(words[0] + " " if words else ""))
+        return None
+    return [*words, "--help"] if help_asked else words
+
+
+def all_verbs(prefix: str = "") -> str:
+    """The text of `netjail --help`, or of one family of verbs."""
+    more = (
+        "Options before the verb:\n"
+        "  --json            print one line of JSON instead of text\n"
+        "  --version         print the version\n"
+        "\n"
+        "`netjail help VERB` explains one verb, with examples.\n"
+    )
+    usage = f"Usage:\n  netjail {prefix or 'VERB '}...\n\n"
+    return usage + verbs.listing(prefix) + "\n" + more
+
+
+def _before_dashes(words: list[str]) -> list[str]:
+    return words[: words.index("--")] if "--" in words else words
+
+
+def _stdout_gone(output: Output) -> bool:
+    try:
+        output.out.flush()
+    except BrokenPipeError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _drop_stdout() -> None:
+    """Let what is still in the buffer go nowhere, or Python complains about it at its end."""
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+    except (OSError, ValueError, AttributeError):
+        pass
+
+
+def _bug(error: BaseException, words: list[str], output: Output) -> int:
+    from netjail.cli import bug
+
+    output.error(bug.report(error, words))
+    return names.EXIT_BUG

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a verb works with: the helper, the output, the person at the terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from netjail.cli.progress import Progress
+from netjail.errors import NetjailError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Protocol
+
+    from netjail.cli.output import Output
+
+    class Caller(Protocol):
+        """The part of client.Client that verbs use."""
+
+        def call(
+            self,
+            method: str,
+            params: dict[str, Any] | None = None,
+            progress: Callable[[str], None] | None = None,
+        ) -> dict[str, Any]: ...
+
+
+class Result:
+    """What a verb found or did. `exit`: the exit status; `error`: what went wrong beside it."""
+
+    __slots__ = ("data", "error", "exit")
+
+    def __init__(
+        self, data: dict[str, Any], exit: int = 0, error: NetjailError | None = None
+    ) -> None:
+        self.data = data
+        self.exit = exit or (1 if error is not None else 0)
+        self.error = error
+
+
+class Context:
+    """Handed to every verb. `connect` is client.connect unless a test says otherwise."""
+
+    def __init__(
+        self,
+        output: Output,
+        argv: list[str] | None = None,
+        connect: Callable[[], Caller] | None = None,
+    ) -> None:
+        self.output = output
+        self.argv = argv or []
+        self._connect = connect
+        self._client: Caller | None = None
+
+    def call(self, method: str, waiting: str = "waiting for the helper", **params: Any) -> Any:
+        """Ask the helper; says what it waits for when that takes a while.
+
+        The result is the dict of INTERFACES' method (Any: its shape is checked by the helper's
+        tests, not here). Raises what the helper raised.
+        """
+        with self.progress(waiting) as progress:
+            if self._client is None:
+                progress.show("starting the helper")
+                self._client = self.connect()
+                progress.show(waiting)
+            return self._client.call(method, params, progress=progress.show)
+
+    def connect(self) -> Caller:
+        """A connection to the helper, which is started if need be."""
+        if self._connect is not None:
+            return self._connect()
+        self.require_root()
+        from netjail import client
+
+        return client.connect(start=True)
+
+    def require_root(self) -> None:
+        """Raise not-authorised with what to type instead; a later version asks polkit."""
+        if os.geteuid() != 0:
+            command = " ".join(["sudo netjail", *self.argv[:2]])
+            raise NetjailError(
+                "not-authorised",
+                "This version of netjail works as root only.",
+                f"Try `{command}{' ...' if len(self.argv) > 2 else ''}`; "
+                "`sudo netjail run` starts the program as you, not as root.",
+            )
+
+    def progress(self, message: str) -> Progress:
+        """A context that shows `message` on stderr once a second has passed."""
+        return Progress(self.output.err, message)
+
+    def interactive(self) -> bool:
+        """Whether there is someone to ask."""
+        return not self.output.json and sys.stdin is not None and sys.stdin.isatty()
+
+    def confirm(self, question: str, default: bool = False) -> bool:
+        """Ask on the terminal. End of input counts as no."""
+        err = self.output.err
+        while True:
+            err.stream.write(err.paint(question) + (" [Y/n] " if default else " [y/N] "))
+            err.flush()
+            answer = sys.stdin.readline()
+            word = answer.strip().lower()
+            if not answer:
+                err.line()
+                return False
+            if not word:
+                return default
+            if word in ("y", "yes", "n", "no"):
+                return word[0] == "y"
+
+
+def collect(failures: list[tuple[str, NetjailError]], total: int, what: str) -> NetjailError | None:
+    """One error for several profiles. A single one stands for itself where it was the only."""
+    if not failures:
+        return None
+    if total == 1:
+        return failures[0][1]
+    codes = {error.code for _, error in failures}
+    hints = list(dict.fromkeys(error.hint for _, error in failures if error.hint))
+    return NetjailError(
+        codes.pop() if len(codes) == 1 else "system",
+        f"{len(failures)} of {total} profiles could not be {what}.",
+        "\n".join(hints) or None,
+        tuple(
+            line
+            for name, error in failures
+            for line in (f"{name}: {error.message}", *error.problems)
+        ),
+    )

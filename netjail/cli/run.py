@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`netjail run`: a program in a profile's network.
+
+The way taken when the profile is not up yet; when it is, netjail.main enters by itself.
+"""
+
+from __future__ import annotations
+
+from netjail.cli.context import Context, Result
+from netjail.cli.output import Output
+from netjail.cli.parser import VerbParser
+from netjail.cli.program import EXITS, ProgramParser, launch, program_options, resolve
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from typing import Any
+
+
+def parser() -> VerbParser:
+    """The arguments of `run`."""
+    parser = ProgramParser(
+        "run",
+        "[OPTIONS] PROFILE [--] PROGRAM [ARGUMENT...]",
+        "Runs a program in a profile's network, which is brought up if it is down. The program\n"
+        "keeps your directory, environment and terminal; called through sudo it runs as you.\n"
+        "All that follows PROFILE is the program's, so our own options come before it.",
+        examples=(
+            ("sudo netjail run vpn firefox", ""),
+            ("sudo netjail run vpn -- curl -s https://example.net", "`--` may be left out"),
+            ("sudo netjail run -u root lab tcpdump -ni any", "as root"),
+        ),
+        exits=EXITS,
+        json=False,
+    )
+    program_options(parser)
+    return parser
+
+
+def execute(args: Namespace, context: Context) -> Result:
+    """Does not return when all goes well."""
+    if not args.program:
+        error = parser().wrong("Name the program.")
+        error.hint = f"For a shell: `netjail shell {args.profile}`.\n{error.hint}"
+        raise error
+    if args.program[0].startswith("-"):
+        error = parser().wrong(f"{args.program[0]} stands where the program's name should.")
+        error.hint = f"Options of netjail come before the profile.\n{error.hint}"
+        raise error
+    who = resolve(context, args.user)
+    launch(context, args, args.program, who)
+
+
+def render(_data: dict[str, Any], _output: Output) -> None:
+    """Nothing: stdout is the program's."""

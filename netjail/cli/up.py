@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`netjail up`: bring profiles up."""
+
+from __future__ import annotations
+
+import time
+
+from netjail.cli.context import Context, Result, collect
+from netjail.cli.output import Output, Text
+from netjail.cli.parser import VerbParser, profile_name, seconds
+from netjail.errors import NetjailError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from typing import Any
+
+DEFAULT_WAIT = 5.0
+"""Seconds to wait for the first handshake of a tunnel."""
+
+NO_ANSWER = "its tunnel does not answer yet"
+CLOSED = "Programs inside have no other way out in the meantime; it goes on trying by itself."
+
+
+def parser() -> VerbParser:
+    """The arguments of `up`."""
+    parser = VerbParser(
+        "up",
+        "[--wait SECONDS] PROFILE...",
+        "Brings profiles up: makes each one's network namespace and connects it. What is up\n"
+        "already is checked and, where something is missing, repaired. `netjail run` does this\n"
+        "by itself; `up` is for doing it ahead of time.",
+        examples=(
+            ("sudo netjail up vpn", "connect, wait up to 5 s for the tunnel to answer"),
+            ("sudo netjail up --wait 0 vpn lab", "two profiles, without waiting"),
+        ),
+        exits=(("0", "all are up (a tunnel that does not answer yet is up)"), ("1", "failed")),
+    )
+    parser.word(
+        "profiles", nargs="+", metavar="PROFILE", type=profile_name, help="what to bring up"
+    )
+    parser.option(
+        "--wait",
+        type=seconds,
+        default=DEFAULT_WAIT,
+        metavar="SECONDS",
+        help="how long to wait for a tunnel's first handshake (default: 5)",
+    )
+    return parser
+
+
+def execute(args: Namespace, context: Context) -> Result:
+    """{results: [the helper's answer for each profile that came up]}."""
+    profiles = list(dict.fromkeys(args.profiles))
+    results: dict[str, dict[str, Any]] = {}
+    failures: list[tuple[str, NetjailError]] = []
+    deadline = time.monotonic() + args.wait
+    for name in profiles:
+        try:
+            results[name] = bring_up(context, name, args.wait if len(profiles) == 1 else 0)
+        except NetjailError as error:
+            failures.append((name, error))
+    # with several, all are started before any is waited for
+    for name, result in results.items():
+        left = deadline - time.monotonic()
+        if len(profiles) > 1 and result.get("answered") is False and left > 0:
+            try:
+                waited = bring_up(context, name, left)
+                results[name] = {**waited, "changed": result.get("changed")}
+            except NetjailError as error:
+                failures.append((name, error))
+    failed = {name for name, _ in failures}
+    answers = [result for name, result in results.items() if name not in failed]
+    return Result({"results": answers}, error=collect(failures, len(profiles), "brought up"))
+
+
+def bring_up(context: Context, profile: str, wait: float) -> dict[str, Any]:
+    """Ask the helper to bring one profile up; its answer."""
+    result: dict[str, Any] = context.call(
+        "up", f"bringing {profile} up", profile=profile, wait=wait
+    )
+    return result
+
+
+def render(data: dict[str, Any], output: Output) -> None:
+    """One line for each; warnings for those that do not answer."""
+    for result in data["results"]:
+        name = result["profile"]
+        already = "" if result.get("changed") else " already"
+        if result.get("answered") is False:
+            output.line(
+                Text(name, "bold"), f" is up{already}, but ", Text(NO_ANSWER, "yellow"), "."
+            )
+            output.note("  ", CLOSED)
+        else:
+            answers = "; its tunnel answers" if result.get("answered") else ""
+            output.line(Text(name, "bold"), f" is up{already}{answers}.")
+        if result.get("state") == "degraded" and result.get("answered") is not False:
+            output.warning(f"{name}: {result.get('reason') or 'degraded'}")

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The table of verbs: what `netjail --help` lists without importing any of them."""
+
+from __future__ import annotations
+
+from netjail.errors import NetjailError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
+    (
+        "Programs",
+        (
+            ("run", "run", "run a program in a profile's network"),
+            ("shell", "shell", "open a shell in it"),
+            ("ps", "ps", "list the programs that run in it"),
+            ("kill", "kill", "send a signal to them"),
+        ),
+    ),
+    (
+        "Networks",
+        (
+            ("up", "up", "bring profiles up"),
+            ("down", "down", "take profiles down"),
+            ("list", "list", "list the profiles"),
+            ("status", "status", "show how a profile's network is doing"),
+            ("plan", "plan", "show what `up` would do, step by step"),
+        ),
+    ),
+    (
+        "Profiles",
+        (
+            ("import", "import_", "make a profile from a VPN provider's file"),
+            ("export", "export", "give a profile back as a wg-quick file"),
+            ("profile add", "profile_add", "store a profile written by hand"),
+            ("profile show", "profile_show", "print a profile, keys hidden"),
+            ("profile edit", "profile_edit", "change a profile in your editor"),
+            ("profile remove", "profile_remove", "delete profiles"),
+            ("profile validate", "profile_validate", "check profile files, no root needed"),
+        ),
+    ),
+    (
+        "Help",
+        (
+            ("doctor", "doctor", "check that this machine has what netjail needs"),
+            ("demo", "demo", "see it work, in a network of its own"),
+            ("help", "help", "explain a verb"),
+        ),
+    ),
+)
+"""(title, ((verb, module in netjail.cli, one line), ...)) in the order of the help."""
+
+MODULES = {verb: module for _, verbs in GROUPS for verb, module, _ in verbs}
+"""Verb (one or two words) to module."""
+
+FAMILIES = frozenset(verb.split(" ")[0] for verb in MODULES if " " in verb)
+"""First words of the verbs of two words."""
+
+_SYNONYMS = {
+    "add": "import",
+    "attach": "shell",
+    "connect": "up",
+    "create": "profile add",
+    "delete": "profile remove",
+    "disconnect": "down",
+    "edit": "profile edit",
+    "enter": "shell",
+    "exec": "run",
+    "info": "status",
+    "load": "import",
+    "ls": "list",
+    "profiles": "list",
+    "remove": "profile remove",
+    "rm": "profile remove",
+    "sh": "shell",
+    "show": "profile show",
+    "start": "up",
+    "stop": "down",
+    "validate": "profile validate",
+    "version": "--version",
+}
+"""What people who come from other tools type first."""
+
+
+def suggest(word: str, known: Iterable[str]) -> str | None:
+    """The one of `known` that `word` was most likely meant to be."""
+    import difflib
+
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return close[0] if close else None
+
+
+def find(words: list[str]) -> tuple[str, list[str]]:
+    """The verb that `words` begin with, and the words after it. Raises `usage`."""
+    first = words[0]
+    if first in FAMILIES:
+        verbs = [verb for verb in MODULES if verb.startswith(first + " ")]
+        listed = ", ".join(verb.split(" ")[1] for verb in verbs)
+        if len(words) == 1:
+            raise NetjailError(
+                "usage",
+                f"`netjail {first}` wants a second word: {listed}.",
+                f"Try `netjail {first} --help`.",
+            )
+        verb = f"{first} {words[1]}"
+        if verb in MODULES:
+            return verb, words[2:]
+        near = suggest(words[1], [known.split(" ")[1] for known in verbs])
+        raise NetjailError(
+            "usage",
+            f"There is no verb `{first} {words[1]}`.",
+            f"Did you mean `netjail {first} {near}`?" if near else f"There are: {listed}.",
+        )
+    if first in MODULES:
+        return first, words[1:]
+    near = _SYNONYMS.get(first.lower()) or suggest(first, [*MODULES, *FAMILIES])
+    raise NetjailError(
+        "usage",
+        f"There is no verb `{first}`.",
+        f"Did you mean `netjail {near}`?" if near else "`netjail --help` lists all verbs.",
+    )
+
+
+def listing(prefix: str = "") -> str:
+    """The verbs that start with `prefix`, grouped, one line each."""
+    lines = []
+    for title, verbs in GROUPS:
+        rows = [(verb, line) for verb, _, line in verbs if verb.startswith(prefix)]
+        if rows:
+            lines.append(f"{title}:")
+            lines += [f"  {verb:<17} {line}" for verb, line in rows]
+            lines.append("")
+    return "\n".join(lines)
