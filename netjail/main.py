@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where `netjail` starts: the short way into a jail that is up, else the command line.
+
+The short way imports no argparse, json, os, re or site (a test holds the list); Python itself
+takes three quarters of a launch already.
+"""
+
+import posix
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class _Request:
+    """What `netjail run` was asked for, as far as the short way understands it."""
+
+    __slots__ = ("argv", "name", "user")
+
+    def __init__(self, name: str, argv: list[str], user: str | None) -> None:
+        self.name = name
+        self.argv = argv
+        self.user = user
+
+
+def main(argv: "Sequence[str] | None" = None, packages: "Sequence[str]" = ()) -> int:
+    """Do what the words of `argv` (without the program's name) say; gives the exit status.
+
+    `packages`: directories where Python finds what netjail needs besides its own standard
+    library, for a launcher that runs without `site`.
+    """
+    words = sys.argv[1:] if argv is None else list(argv)
+    try:
+        if words and words[0] == "run" and posix.geteuid() == 0:
+            request = parse_run(words[1:])
+            if request is not None:
+                _run(request, words)
+        return _command_line(words, packages)
+    except KeyboardInterrupt:
+        return 130
+
+
+def parse_run(words: list[str]) -> _Request | None:
+    """The words after `run`; None when anything about them is not plain."""
+    user = None
+    at, end = 0, len(words)
+    while at < end and words[at].startswith("-"):
+        word = words[at]
+        at += 1
+        if word == "--no-wait":
+            continue
+        option, equals, value = word.partition("=")
+        if not (equals and option.startswith("--")):
+            if word.startswith("-u") and word != "-u":
+                option, value = "-u", word[2:]
+            elif at < end:
+                option, value = word, words[at]
+                at += 1
+            else:
+                return None
+        if option in ("-u", "--user") and value:
+            user = value
+        elif option != "--wait" or not (value.isascii() and value.isdigit()):
+            return None
+    if at >= end:
+        return None
+    name, argv = words[at], words[at + 1 :]
+    if argv and argv[0] == "--":
+        argv = argv[1:]
+    elif argv and argv[0].startswith("-"):
+        return None
+    return _Request(name, argv, user) if argv else None
+
+
+def _run(request: _Request, words: list[str]) -> None:
+    """Become the program, if the jail is up and nobody needs to be asked; else come back.
+
+    Ends the process (SystemExit) when it fails after the point of no return.
+    """
+    from netjail import names
+
+    if not names.valid_name(request.name) or not helper_alive(names.HELPER_LOCK):
+        return
+    from netjail.launch import enter, identity
+
+    try:
+        who = identity.resolve(request.user, posix.environ)
+        plan = enter.read_enter(request.name)
+        if plan.stop == "never":
+            enter.start(plan, request.argv, who)
+        plan.release()
+    except Exception as error:
+        if getattr(error, "code", None) != "not-up":
+            raise SystemExit(_report(error, words)) from None
+
+
+def helper_alive(lock: str) -> bool:
+    """Whether the helper holds its lock, the file `lock`."""
+    import fcntl
+
+    try:
+        fd = posix.open(lock, posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        posix.close(fd)
+    return False
+
+
+def _report(error: Exception, words: list[str]) -> int:
+    """Say what went wrong on the short way; gives the exit status."""
+    from netjail import names
+    from netjail.cli import output
+    from netjail.errors import NetjailError
+
+    if isinstance(error, NetjailError):
+        output.Output().error(error)
+        return names.EXIT_USAGE if error.code == "usage" else names.EXIT_RUN_FAILED
+    _site(())
+    from netjail.cli import bug
+
+    output.Output().error(bug.report(error, words))
+    return names.EXIT_BUG
+
+
+def _command_line(words: list[str], packages: "Sequence[str]") -> int:
+    """The long way: every verb, every option."""
+    _site(packages)
+    from netjail.cli import app
+
+    return app.main(words)
+
+
+def _site(packages: "Sequence[str]") -> None:
+    """Let Python find installed packages, if the launcher started it without `site`."""
+    if "site" not in sys.modules:
+        import site
+
+        site.main()
+    for directory in packages:
+        if directory not in sys.path:
+            sys.path.append(directory)
