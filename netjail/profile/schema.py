@@ -29,6 +29,9 @@ from netjail.profile.model import (
 Path = tuple[str | int, ...]
 Values = dict[str, Any]
 
+MANY = 100
+"""Complaints that are still worth reading; a message on the socket has an end, too."""
+
 
 def dotted(path: Path) -> str:
     """`("uplink", "peer", 0, "endpoint")` as people read it: `uplink.peer#1.endpoint`."""
@@ -48,21 +51,45 @@ def _plain(name: str) -> str:
 class Report:
     """Problems (the file cannot stand) and warnings (it can, but look). No secrets in either."""
 
-    def __init__(self, locate: Callable[[Path], str] = dotted) -> None:
-        self.locate = locate
-        self.problems: list[str] = []
-        self.warnings: list[str] = []
+    def __init__(
+        self,
+        locate: Callable[[Path], str] = dotted,
+        line: Callable[[Path], int | None] = lambda _: None,
+    ) -> None:
+        """`locate` words where a path is in the file, `line` gives the order of problems."""
+        self._locate = locate
+        self._line = line
+        self._found: dict[tuple[int, str], None] = {}
+        self._warnings: dict[str, None] = {}
+        self.settled: set[Path] = set()
+        """Paths already complained about in other words."""
+
+    @property
+    def problems(self) -> list[str]:
+        """In the order of the file; at most MANY."""
+        return _first([text for _, text in sorted(self._found, key=lambda f: f[0])])
+
+    @property
+    def warnings(self) -> list[str]:
+        """In the order they came up; at most MANY."""
+        return _first(list(self._warnings))
+
+    def bad(self) -> int:
+        """How many problems there are so far."""
+        return len(self._found)
 
     def problem(self, path: Path, text: str) -> None:
         """A complaint about what stands at `path`."""
-        line = f"{self.locate(path)}: {text}"
-        if line not in self.problems:
-            self.problems.append(line)
+        if path not in self.settled:
+            self._found[(self._line(path) or 0, f"{self._locate(path)}: {text}")] = None
 
     def warn(self, text: str) -> None:
         """Something to know. Names no file and no line, so that it reads alike everywhere."""
-        if text not in self.warnings:
-            self.warnings.append(text)
+        self._warnings[text] = None
+
+
+def _first(texts: list[str]) -> list[str]:
+    return texts if len(texts) <= MANY else [*texts[:MANY], f"and {len(texts) - MANY} more"]
 
 
 # Single values ---------------------------------------------------------------------------------
@@ -89,7 +116,7 @@ def _read(key: keys.Key, value: object, path: Path, report: Report) -> tuple[boo
         meant = f"; did you mean [{shown}]?" if isinstance(value, str) else ""
         report.problem(path, f"{shown} is not a list; allowed: {key.type.allowed}{meant}")
         return False, None
-    result: list[Any] = []
+    result: dict[Any, None] = {}
     good = True
     for item in value:
         try:
@@ -100,8 +127,7 @@ def _read(key: keys.Key, value: object, path: Path, report: Report) -> tuple[boo
             continue
         if key.type is keys.NETWORK and checks.masked(item, read):
             report.warn(f"allowed_ips: {item} has bits set after its prefix; {read} is what counts")
-        if read not in result:
-            result.append(read)
+        result[read] = None
     return good, tuple(result)
 
 
@@ -110,13 +136,17 @@ def _unknown(name: str, section: str, kind: str | None, path: Path, report: Repo
     if full in keys.LATER:
         report.problem(path, f"{keys.LATER[full]}: not yet in this version of netjail")
         return
+    if report.bad() > MANY:
+        report.problem(path, "unknown key")
+        return
     here = keys.leaves(section, kind)
     meant = checks.did_you_mean(name, here)
     if meant is None:
         # A right key in the wrong place is as frequent as a misspelt one.
-        elsewhere = [k for k in keys.KEYS if k.leaf == name and k.section != section]
-        if elsewhere and (kind is None or not elsewhere[0].kinds or kind in elsewhere[0].kinds):
-            meant = f"{elsewhere[0].leaf} in {keys.SECTIONS[elsewhere[0].section]}"
+        elsewhere = {k.leaf: k.section for k in keys.KEYS if k.section != section}
+        close = checks.did_you_mean(name, list(elsewhere))
+        if close is not None:
+            meant = f"{close} in {keys.SECTIONS[elsewhere[close]]}"
     hint = f"did you mean {meant}?" if meant else f"allowed: {', '.join(here)}"
     report.problem(path, f"unknown key; {hint}")
 
@@ -129,9 +159,10 @@ def _table(
     for name, value in raw.items():
         here = (*path, name)
         full = f"{section}.{name}" if section else name
-        key = keys.BY_NAME.get(full)
+        # A quoted "uplink.mtu" at the top level is not the mtu of [uplink].
+        key = None if "." in name else keys.BY_NAME.get(full)
         if key is None:
-            if full not in keys.SECTIONS:
+            if "." in name or full not in keys.SECTIONS:
                 _unknown(name, section, kind, here, report)
         elif kind is not None and key.kinds and kind not in key.kinds:
             later = keys.LATER_OF_KIND.get((kind, name))
@@ -151,9 +182,10 @@ def _table(
             and key.leaf not in raw
             and (not key.kinds or kind in key.kinds)
         ):
+            what = key.doc.partition(".")[0]
             report.problem(
                 (*path, key.leaf),
-                f"is missing ({key.doc.rstrip('.')}); allowed: {key.type.allowed}",
+                f"is missing; needed: {what[0].lower()}{what[1:]}, {key.type.allowed}",
             )
     return values
 
@@ -283,7 +315,7 @@ def dns_warnings(uplink: Uplink, dns: Dns) -> list[str]:
 
 
 def _wireguard(raw: Mapping[str, Any], path: Path, report: Report) -> WireGuard | None:
-    before = len(report.problems)
+    before = report.bad()
     values = _table(raw, "uplink", "wireguard", path, report)
     raw_peers = raw.get("peer", [])
     peers: list[Values] = []
@@ -296,7 +328,7 @@ def _wireguard(raw: Mapping[str, Any], path: Path, report: Report) -> WireGuard 
             here = (*path, "peer", n)
             peers.append(_table(raw_peer, "uplink.peer", "wireguard", here, report))
     _wireguard_relations(values, peers, path, report)
-    if len(report.problems) != before:
+    if report.bad() != before:
         return None
     entries = values.pop("dns", ())
     return WireGuard(
@@ -313,7 +345,7 @@ def _wireguard(raw: Mapping[str, Any], path: Path, report: Report) -> WireGuard 
 
 
 def _veth(raw: Mapping[str, Any], path: Path, report: Report) -> Veth | None:
-    before = len(report.problems)
+    before = report.bad()
     values = _table(raw, "uplink", "veth", path, report)
     if "peer" in raw:
         report.problem((*path, "peer"), 'belongs to uplinks of kind "wireguard"')
@@ -321,15 +353,15 @@ def _veth(raw: Mapping[str, Any], path: Path, report: Report) -> Veth | None:
     if mtu is not None and mtu < checks.MTU_MIN_IPV6:
         report.warn(f"an MTU of {mtu} is too small for IPv6: there is no IPv6 in this profile")
     values.pop("kind", None)
-    return Veth(**values) if len(report.problems) == before else None
+    return Veth(**values) if report.bad() == before else None
 
 
 def _none(raw: Mapping[str, Any], path: Path, report: Report) -> NoUplink | None:
-    before = len(report.problems)
+    before = report.bad()
     _table(raw, "uplink", "none", path, report)
     if "peer" in raw:
         report.problem((*path, "peer"), 'belongs to uplinks of kind "wireguard"')
-    return NoUplink() if len(report.problems) == before else None
+    return NoUplink() if report.bad() == before else None
 
 
 _BY_KIND: dict[str, Callable[[Mapping[str, Any], Path, Report], Uplink | None]] = {
@@ -361,7 +393,7 @@ def _hosts(raw: object, report: Report) -> tuple[tuple[str, Address], ...]:
         report.problem(path, f"{checks.show(raw)} is not a table; write [dns.hosts]")
         return ()
     key = keys.BY_NAME["dns.hosts.NAME"]
-    pairs: list[tuple[str, Address]] = []
+    pairs: dict[tuple[str, Address], None] = {}
     for name, value in raw.items():
         here = (*path, name)
         try:
@@ -370,15 +402,15 @@ def _hosts(raw: object, report: Report) -> tuple[tuple[str, Address], ...]:
             report.problem(here, f"the name {bad.why}")
         for item in value if isinstance(value, list) else [value]:
             good, read = _read(key, item, here, report)
-            if good and (name, read) not in pairs:
-                pairs.append((name, read))
+            if good:
+                pairs[(name, read)] = None
     return tuple(pairs)
 
 
 def _dns(raw: Mapping[str, Any] | None, kind: str | None, report: Report) -> Dns | None:
     if raw is None:
         return Dns(mode=keys.DNS_MODES[kind][0]) if kind else None  # type: ignore[arg-type]
-    before = len(report.problems)
+    before = report.bad()
     values = _table(raw, "dns", kind, ("dns",), report)
     hosts = _hosts(raw["hosts"], report) if "hosts" in raw else ()
     if kind is None:
@@ -402,7 +434,7 @@ def _dns(raw: Mapping[str, Any] | None, kind: str | None, report: Report) -> Dns
             'is missing, and mode = "static" needs it; '
             f"allowed: {keys.DNS_SERVER.allowed} (an empty list: no names at all)",
         )
-    if len(report.problems) != before:
+    if report.bad() != before:
         return None
     return Dns(mode, values.get("servers", ()), values.get("search", ()), hosts)
 
@@ -422,7 +454,7 @@ def read_profile(name: str, raw: Mapping[str, Any], report: Report) -> Profile |
     elif "uplink" not in raw:
         report.problem(("uplink",), "is missing; every profile has one [uplink] with a kind")
     dns = _dns(_subtable(raw, "dns", report), kind, report)
-    if report.problems or uplink is None or dns is None:
+    if report.bad() or uplink is None or dns is None:
         return None
     if isinstance(uplink, WireGuard):
         for text in wireguard_warnings(uplink) + dns_warnings(uplink, dns):

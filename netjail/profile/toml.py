@@ -46,7 +46,10 @@ def parse(name: str, text: str) -> tuple[Profile, list[str]]:
     if len(text) > SIZE_MAX:
         raise invalid(file, [f"{file}: is larger than {SIZE_MAX} characters"])
     try:
+        text.encode()
         raw = tomllib.loads(text)
+    except UnicodeEncodeError:
+        raise invalid(file, [f"{file}: is not Unicode text"]) from None
     except ValueError as error:  # TOMLDecodeError, and integers too long for int()
         from netjail.profile.checks import printable
 
@@ -60,7 +63,7 @@ def parse(name: str, text: str) -> tuple[Profile, list[str]]:
         at = f"{file}:{line}" if line else file
         return f"{at}: {schema.dotted(path)}" if path else at
 
-    report = schema.Report(locate)
+    report = schema.Report(locate, locator.line)
     profile = schema.read_profile(name, raw, report)
     if profile is None:
         raise invalid(file, report.problems)
