@@ -12,9 +12,7 @@ RESOLVED_UPSTREAMS = "/run/systemd/resolve/resolv.conf"
 """systemd-resolved(8) lists the servers it knows itself there."""
 
 
-def read(
-    resolv_conf: str = RESOLV_CONF, resolved_upstreams: str = RESOLVED_UPSTREAMS
-) -> HostDns:
+def read(resolv_conf: str = RESOLV_CONF, resolved_upstreams: str = RESOLVED_UPSTREAMS) -> HostDns:
     """Servers a jail can reach; where the host only names loopback, what stands behind it."""
     servers, search = parse(_text(resolv_conf))
     reachable, stubs = split(servers)

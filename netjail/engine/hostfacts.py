@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+import sys
 import threading
 import zlib
 from collections.abc import Callable
@@ -13,17 +14,16 @@ from ipaddress import IPv4Network, ip_address
 
 from netjail import names
 from netjail.engine import hostdns, ns, process
-from netjail.engine.netlink import Socket
+from netjail.engine.netlink import Socket, index_of
 from netjail.errors import NetjailError
-from netjail.launch import stub
 from netjail.profile.model import Address, Endpoint
 from netjail.uplinks.facts import HostDns, Subnet
 
-_POOLS = tuple(
-    IPv4Network(text) for text in ("10.213.0.0/16", "172.29.0.0/16", "192.168.213.0/24")
-)
+_POOLS = tuple(IPv4Network(text) for text in ("10.213.0.0/16", "172.29.0.0/16", "192.168.213.0/24"))
 _LIKE_A_DEFAULT_ROUTE = 3
 """Prefix length up to which a route counts as a default route: OpenVPN's pair of /1, some /3."""
+_PACKAGE = os.path.dirname(os.path.abspath(__file__))
+_RUN = "import sys; sys.path.insert(0, sys.argv.pop(1)); from netjail.main import main; main()"
 _ANYWHERE = ("198.51.100.1", "2001:db8::1")
 """Only looked up in the routing table, never sent to."""
 
@@ -50,10 +50,13 @@ class Subnets:
 class HostFacts:
     """`netjail.uplinks.facts.Facts`, read from the kernel and the host's files."""
 
-    def __init__(self, subnets: Subnets, progress: Callable[[str], None]) -> None:
+    def __init__(
+        self, subnets: Subnets, progress: Callable[[str], None], subnet: Subnet | None = None
+    ) -> None:
+        """`subnet`: the one the jail has already, when it is up."""
         self._subnets = subnets
         self._progress = progress
-        self._subnet: Subnet | None = None
+        self._subnet = subnet
         self._dns: HostDns | None = None
 
     def resolve(self, endpoint: Endpoint, through: str | None) -> tuple[Address, int]:
@@ -149,14 +152,13 @@ class HostFacts:
 
     def require_interface(self, interface: str) -> None:
         """The host must have it now; a name alone proves nothing about its routes."""
-        with Socket() as netlink:
-            if netlink.index(interface) is None:
-                raise NetjailError(
-                    "conflict",
-                    f"the host has no network interface {interface}, to which this profile is "
-                    "pinned (uplink.interface)",
-                    "`ip link` lists the interfaces; is it unplugged or renamed?",
-                )
+        if index_of(interface) is None:
+            raise NetjailError(
+                "conflict",
+                f"the host has no network interface {interface}, to which this profile is "
+                "pinned (uplink.interface)",
+                "`ip link` lists the interfaces; is it unplugged or renamed?",
+            )
 
     def require_program(self, *programs: str) -> None:
         """Raises missing-program with the package to install."""
@@ -202,9 +204,10 @@ def _local_prefixes() -> list[str]:
 
 def _inside(endpoint: Endpoint, through: str) -> list[str]:
     """Addresses by the resolver of another jail: getent(1), entered as any program is."""
-    argv = [*stub.interpreter_argv(), "run", "-u", "nobody", through, "getent", "ahosts"]
+    netjail = [sys.executable, "-I", "-c", _RUN, os.path.dirname(os.path.dirname(_PACKAGE))]
+    argv = [*netjail, "run", "-u", "nobody", through, "getent", "ahosts", endpoint.host]
     try:
-        answer = process.run([*argv, endpoint.host], timeout=20)
+        answer = process.run(argv, timeout=20)
     except NetjailError:
         return []
     return [line.split()[0] for line in answer.splitlines() if line.split()]

@@ -12,7 +12,7 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from pyroute2.netlink.rtnl.fibmsg import fibmsg
@@ -33,6 +33,7 @@ IFF_UP = 1
 IFA_F_NODAD = 0x02
 RT_TABLE_MAIN = 254
 _HEADER = struct.Struct("=IHHII")
+_ATTRIBUTE = struct.Struct("=HH")
 _SOL_NETLINK, _NETLINK_CAP_ACK = 270, 10
 _CREATE = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL
 _CHANGE = NLM_F_REQUEST | NLM_F_ACK
@@ -56,13 +57,13 @@ def _family(address: str) -> int:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
-def _message(cls: Any, kind: int, flags: int, attrs: list[list[Any]], **values: Any) -> Message:
+def _message(cls: Any, kind: int, how: int, attrs: Sequence[Any], **values: Any) -> Message:
     message = cls()
     message["header"]["type"] = kind
-    message["header"]["flags"] = flags
+    message["header"]["flags"] = how
     for key, value in values.items():
         message[key] = value
-    message["attrs"] = attrs
+    message["attrs"] = list(attrs)
     return message
 
 
@@ -179,6 +180,14 @@ def rule(iif: str, table: int, priority: int, family: int, *, delete: bool = Fal
     )
 
 
+def index_of(name: str) -> int | None:
+    """Interface index by name in the calling thread's namespace, or None."""
+    try:
+        return socket.if_nametoindex(name)
+    except OSError:
+        return None
+
+
 class Socket:
     """An rtnetlink socket of the namespace that the opening thread is in. Not for two threads."""
 
@@ -223,11 +232,6 @@ class Socket:
         if failed is not None:
             raise failed
 
-    def index(self, name: str) -> int | None:
-        """Interface index by name, or None."""
-        link = self.link(name)
-        return None if link is None else int(link["index"])
-
     def link(self, name: str) -> Message | None:
         """One link by name, decoded, or None."""
         attrs = [["IFLA_IFNAME", name]]
@@ -268,9 +272,10 @@ class Socket:
         """All addresses, both families."""
         return self._dump(ifaddrmsg, RTM_GETADDR)
 
-    def routes(self, family: int) -> list[Message]:
-        """All routes of all tables of a family."""
-        return self._dump(rtmsg, RTM_GETROUTE, family=family)
+    def routes(self, family: int, accept: Callable[[bytes], bool] | None = None) -> list[Message]:
+        """All routes of all tables of a family; `accept` sees the raw message and spares decoding
+        where there are thousands."""
+        return self._dump(rtmsg, RTM_GETROUTE, accept, family=family)
 
     def neighbours(self) -> list[Message]:
         """The ARP and NDP tables."""
@@ -287,7 +292,13 @@ class Socket:
                     return []
                 return [_decode(cls, whole)]
 
-    def _dump(self, cls: Any, kind: int, **values: Any) -> list[Message]:
+    def _dump(
+        self,
+        cls: Any,
+        kind: int,
+        accept: Callable[[bytes], bool] | None = None,
+        **values: Any,
+    ) -> list[Message]:
         request = _message(cls, kind, NLM_F_REQUEST | NLM_F_DUMP, [], **values)
         self._socket.send(self._encode(request))
         found: list[Message] = []
@@ -302,7 +313,8 @@ class Socket:
                     if number in (errno.EOPNOTSUPP, errno.EAFNOSUPPORT):
                         return found
                     raise NetlinkError(number)
-                found.append(_decode(cls, whole))
+                if accept is None or accept(whole):
+                    found.append(_decode(cls, whole))
 
 
 def _split(data: bytes) -> Iterator[tuple[int, int, bytes]]:
@@ -317,6 +329,16 @@ def _split_whole(data: bytes) -> Iterator[tuple[int, int, bytes, bytes]]:
         whole = data[offset : offset + length]
         yield kind, sequence, whole[_HEADER.size :], whole
         offset += (length + 3) & ~3
+
+
+def attribute(data: bytes, offset: int, kind: int) -> bytes | None:
+    """Value of the first attribute of a kind in a raw message; attributes begin at `offset`."""
+    while offset + 4 <= len(data):
+        length, found = _ATTRIBUTE.unpack_from(data, offset)
+        if found & 0x3FFF == kind:
+            return data[offset + 4 : offset + length]
+        offset += max(4, (length + 3) & ~3)
+    return None
 
 
 def _decode(cls: Any, data: bytes) -> Message:

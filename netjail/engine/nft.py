@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from netjail import names
@@ -71,11 +71,22 @@ add rule {_T} input iifname @jails jump to_host
 add rule {_T} postrouting iifname @jails masquerade
 """
 
-_SETS = (
-    "jails lan_ok host_ok relayed pinned pins dns4 dns6 lan4 lan6 guarded4 guarded6".split()
-)
+_SETS = [
+    "jails",
+    "lan_ok",
+    "host_ok",
+    "relayed",
+    "pinned",
+    "pins",
+    "dns4",
+    "dns6",
+    "lan4",
+    "lan6",
+    "guarded4",
+    "guarded6",
+]
 
-Elements = dict[str, tuple[str, ...]]
+Elements = Mapping[str, tuple[str, ...]]
 """By set name, the elements as nft(8) writes them."""
 
 
@@ -111,7 +122,7 @@ class Nft:
         self._tried = False
 
     def apply(self, text: str) -> None:
-        """One transaction. Raises NetjailError("system") with what nft said; nothing is done then."""
+        """One transaction, whole or not at all. Raises NetjailError with what nft said."""
         with self._lock:
             failed = self._apply(text)
         if failed is not None:

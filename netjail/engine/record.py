@@ -24,7 +24,8 @@ STARTING, UP, STOPPING = "starting", "up", "stopping"
 class Record:
     """`namespace`: device and inode of the network namespace, None until it is made.
 
-    `since`: seconds since the epoch; `resources` in the order in which they are made.
+    `since`: seconds since the epoch; `resources` in the order in which they are made; `digest`
+    tells whether the profile has changed since.
     """
 
     profile: str
@@ -36,6 +37,7 @@ class Record:
     namespace: tuple[int, int] | None = None
     processes: tuple[Process, ...] = ()
     since: float = field(default_factory=time.time)
+    digest: str = ""
 
     def with_process(self, process: Process) -> Record:
         """With `process` in place of an older one of its name."""
@@ -71,6 +73,7 @@ def save(record: Record) -> None:
         "through": record.through,
         "namespace": record.namespace,
         "since": record.since,
+        "digest": record.digest,
         "processes": [[p.name, p.pid, p.started] for p in record.processes],
         "resources": [to_json(r) for r in record.resources],
     }
@@ -95,6 +98,7 @@ def load(profile: str) -> Record | None:
             namespace=None if data["namespace"] is None else tuple(data["namespace"]),
             processes=tuple(Process(*item) for item in data["processes"]),
             since=float(data["since"]),
+            digest=str(data["digest"]),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -8,6 +8,7 @@ renaming a new file there reaches running programs at once, which it would not i
 from __future__ import annotations
 
 import os
+import re
 
 from netjail import names
 from netjail.engine import files
@@ -19,7 +20,7 @@ DOORS = (
     ("/run/nscd", "empty", "/run"),
     ("/run/avahi-daemon", "empty", "/run"),
 )
-"""(directory of the host, what the view shows there, a directory that exists where it could appear).
+"""(directory of the host, what the view shows there, its parent).
 
 Each holds a path socket of a resolver, which a network namespace does not cut off. Where the
 directory is missing it is made, empty: a resolver started later must not open a door either.
@@ -63,7 +64,7 @@ def present(wanted: Files) -> bool:
     """Whether the view stands and says what is wanted."""
     netns = f"{names.NETNS_ETC_DIR}/{wanted.netns}/resolv.conf"
     paths = (netns, f"{names.view_dir(wanted.profile)}/etc/resolv.conf")
-    return all(_read(path) == resolv_conf(wanted) for path in paths)
+    return all(read(path) == resolv_conf(wanted) for path in paths)
 
 
 def remove(wanted: Files) -> None:
@@ -99,20 +100,20 @@ def _door_marker(path: str) -> str:
 
 
 def resolv_conf(wanted: Files) -> str:
-    """The text of resolv.conf(5). Without a server it names one that refuses at once."""
+    """The text of resolv.conf(5). Without a server programs ask 127.0.0.1, where nobody answers."""
     lines = [f"# Written by netjail for profile {wanted.profile}; servers from {wanted.origin}."]
     if not wanted.servers:
         lines.append("# No DNS server is known here: names do not resolve.")
     lines += [f"nameserver {server}" for server in wanted.servers]
     if wanted.search:
         lines.append("search " + " ".join(wanted.search))
-    return "\n".join([*lines, "options edns0 trust-ad" if wanted.servers else ""]) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def hosts(wanted: Files) -> str:
     """The host's own lines, then the profile's."""
     own = [f"{address}\t{name}" for name, address in wanted.hosts]
-    return (_read("/etc/hosts") or "").rstrip("\n") + "\n" + "\n".join(own) + "\n"
+    return (read("/etc/hosts") or "").rstrip("\n") + "\n" + "\n".join(own) + "\n"
 
 
 def nsswitch(text: str) -> str:
@@ -137,18 +138,11 @@ def nsswitch(text: str) -> str:
 def _inner_sources(rest: str, database: str) -> list[str]:
     kept: list[str] = []
     keeping = False
-    words = rest.split("#")[0].replace("[", " [").replace("]", "] ").split()
-    for word in words:
-        if word.startswith("["):
-            keeping = keeping and "[" + word.strip("[]") + "]" == word
-            if keeping:
-                kept.append(word)
-        elif word.endswith("]"):
-            continue
-        else:
+    for word in re.findall(r"\[[^\]]*\]|[^\s\[\]]+", rest.split("#", maxsplit=1)[0]):
+        if not word.startswith("["):
             keeping = word in _HOSTS_SOURCES and word not in kept
-            if keeping:
-                kept.append(word)
+        if keeping:
+            kept.append(word)
     if "files" not in kept:
         kept.insert(0, "files")
     if database == "hosts" and "dns" not in kept:
@@ -158,7 +152,7 @@ def _inner_sources(rest: str, database: str) -> list[str]:
 
 def _nsswitch() -> str | None:
     """None where the C library has no nsswitch.conf (musl, or a system without the file)."""
-    text = _read("/etc/nsswitch.conf")
+    text = read("/etc/nsswitch.conf")
     return None if text is None else nsswitch(text)
 
 
@@ -198,7 +192,8 @@ def _unescape(text: str) -> str:
     return text
 
 
-def _read(path: str) -> str | None:
+def read(path: str) -> str | None:
+    """Text of a file, or None where there is none. Raises NetjailError where it is unreadable."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             return file.read()

@@ -35,7 +35,7 @@ class Files:
 
 @dataclass(frozen=True, slots=True)
 class VethPair:
-    """A veth pair between host and jail. Addresses with prefix length; `gateways` are the host's."""
+    """A veth pair to the host. Addresses with prefix length; `gateways` are the host's."""
 
     netns: str
     host_if: str

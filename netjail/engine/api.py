@@ -1,0 +1,425 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The engine: brings jails up and down and says how they are. Blocking; for worker threads.
+
+The caller sees to it that one profile has one operation at a time; different profiles may go on
+side by side. Everything is validated before the first change; a step that fails undoes the ones
+before it; the record on disk lets a later helper finish or undo what a killed one began.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import time
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import astuple, dataclass, replace
+
+from netjail import names
+from netjail.engine import drivers, files, ns, plan, programs, record, status, view, wg
+from netjail.engine.context import Context
+from netjail.engine.hostfacts import HostFacts, Subnets
+from netjail.engine.hostnet import HostNet
+from netjail.engine.netlink import NetlinkError
+from netjail.engine.nft import Nft
+from netjail.engine.process import Process
+from netjail.engine.programs import Program
+from netjail.engine.record import Record
+from netjail.errors import NetjailError
+from netjail.profile.model import Profile
+from netjail.uplinks import registry
+from netjail.uplinks.facts import Subnet
+from netjail.uplinks.wanted import Netns, Resource, VethPair, WireGuardDevice
+
+Progress = Callable[[str], None]
+
+observer: Callable[[str, int, Resource | None], None] | None = None
+"""For tests: called as (phase, step number, resource) after every step that changed something."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """A jail that stood when the helper started. `state`: "up" or "failed"."""
+
+    name: str
+    state: str
+    reason: str | None
+    processes: list[Process]
+    stop: str
+    since: float
+    through: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Up:
+    """`changed`: something had to be done. `processes`: those that serve the jail now."""
+
+    changed: bool
+    processes: list[Process]
+
+
+def _silent(_text: str) -> None:
+    pass
+
+
+class Engine:
+    """One per helper. Must be made in the host's network and mount namespace."""
+
+    def __init__(self) -> None:
+        self._host = HostNet(Nft())
+        self._subnets = Subnets()
+        self._traffic: dict[str, tuple[int, int]] = {}
+
+    # -- start of the helper ---------------------------------------------------------------------
+
+    def start(self) -> list[Adopted]:
+        """Adopt the jails that stand; finish or undo what a killed helper left half done."""
+        adopted = []
+        for name in record.known():
+            found = record.load(name)
+            if found is None:
+                record.forget(name)
+                continue
+            self._host.adopt(list(found.resources))
+            self._hold_subnet(found)
+            enterable = os.path.exists(names.enter_file(name))
+            if enterable and found.state in (record.STARTING, record.UP):
+                if found.state == record.STARTING:
+                    found = replace(found, state=record.UP)
+                    record.save(found)
+                adopted.append(self._adopt(found))
+            else:
+                self._undo_all(found, _silent)
+        self._host.refresh()
+        return adopted
+
+    def _adopt(self, found: Record) -> Adopted:
+        missing = self._missing(found)
+        reason = None
+        if missing:
+            what = plan.Step("make", missing[0]).describe()[0]
+            reason = f"incomplete after a restart of the helper: it needs to {what}"
+        return Adopted(
+            name=found.profile,
+            state="failed" if missing else "up",
+            reason=reason,
+            processes=[p for p in found.processes if p.alive()],
+            stop=found.stop,
+            since=found.since,
+            through=found.through,
+        )
+
+    def _hold_subnet(self, found: Record) -> None:
+        pair = found.find(VethPair)
+        if pair is not None:
+            self._subnets.hold(found.profile, pair.gateways[0])
+
+    def known(self) -> list[str]:
+        """Names of the jails that have a record."""
+        return record.known()
+
+    # -- up --------------------------------------------------------------------------------------
+
+    def up(self, profile: Profile, progress: Progress = _silent) -> Up:
+        """Bring a jail up, or mend one that is up: whatever is missing or differs is replaced,
+        the namespace and the programs in it stay. Raises NetjailError, having undone its steps."""
+        found = record.load(profile.name)
+        if found is not None and found.state != record.UP:
+            self._undo_all(found, progress)
+            found = None
+        digest = _digest(profile)
+        if found is None:
+            return self._bring_up(profile, digest, progress)
+        missing = self._missing(found)
+        enterable = os.path.exists(names.enter_file(profile.name))
+        if not missing and enterable and found.digest == digest:
+            return Up(False, list(found.processes))
+        if any(isinstance(resource, Netns) for resource in missing):
+            # somebody deleted the namespace: nothing can be inside, so begin anew
+            self._undo_all(found, progress)
+            return self._bring_up(profile, digest, progress)
+        return self._mend(profile, digest, found, missing, progress)
+
+    def _bring_up(self, profile: Profile, digest: str, progress: Progress) -> Up:
+        wanted = self._wanted(profile, progress, None)
+        self._check_conflicts(profile.name, wanted)
+        context = self._context(_record(profile, digest, wanted), progress)
+        record.save(context.record)
+        done: list[Resource] = []
+        try:
+            self._notify("record", 0, None)
+            for number, resource in enumerate(wanted, 1):
+                done.append(resource)
+                drivers.of(resource).apply(resource, context)
+                self._notify("up", number, resource)
+            self._finish(context)
+        except BaseException as error:
+            self._close_file(profile.name)
+            self._undo(reversed(done), context, "undo")
+            record.forget(profile.name)
+            self._subnets.release(profile.name)
+            raise _as_netjail_error(error) from error
+        return Up(True, list(context.record.processes))
+
+    def _mend(
+        self,
+        profile: Profile,
+        digest: str,
+        found: Record,
+        missing: Collection[Resource],
+        progress: Progress,
+    ) -> Up:
+        wanted = self._wanted(profile, progress, _subnet_of(found))
+        steps = plan.difference(found.resources, wanted, missing)
+        steps += _changed_secrets(steps, found, digest, wanted)
+        context = self._context(found, progress)
+        fresh = _record(profile, digest, wanted)
+        context.record = replace(fresh, processes=found.processes, since=found.since)
+        context.record = replace(context.record, state=record.UP, namespace=found.namespace)
+        record.save(context.record)
+        try:
+            for number, step in enumerate(steps, 1):
+                driver = drivers.of(step.resource)
+                (driver.undo if step.verb == "remove" else driver.apply)(step.resource, context)
+                self._notify("mend", number, step.resource)
+            self._finish(context)
+        except BaseException as error:
+            # what is half made stays recorded and the jail stays closed; the next up goes on
+            record.save(replace(context.record, digest=""))
+            raise _as_netjail_error(error) from error
+        return Up(True, list(context.record.processes))
+
+    def _wanted(
+        self, profile: Profile, progress: Progress, subnet: Subnet | None
+    ) -> tuple[Resource, ...]:
+        facts = HostFacts(self._subnets, progress, subnet)
+        return registry.describe(profile, facts)
+
+    def _finish(self, context: Context) -> None:
+        """The last steps: from here on the jail may be entered."""
+        netns = context.record.find(Netns).name
+        identity = ns.identity(ns.path_of(netns))
+        assert identity is not None
+        context.record = replace(context.record, namespace=identity, state=record.UP)
+        text = view.enter_text(context.record.profile, context.record.stop, netns, identity)
+        files.write(names.enter_file(context.record.profile), text, 0o600)
+        self._notify("enter", 0, None)
+        record.save(context.record)
+
+    def _check_conflicts(self, name: str, wanted: Collection[Resource]) -> None:
+        """What stands in the way and is not ours is never touched: refuse."""
+        netns = names.netns_name(name)
+        if os.path.lexists(ns.path_of(netns)):
+            raise NetjailError(
+                "conflict",
+                f"a network namespace {netns} exists that netjail did not make",
+                f"delete it (`sudo ip netns del {netns}`) or rename the profile",
+            )
+        mine = {r.host_if for r in wanted if isinstance(r, VethPair)}
+        for other in record.known() if mine else ():
+            pair = (record.load(other) or _NOTHING).find(VethPair)
+            if other != name and pair is not None and pair.host_if in mine:
+                raise NetjailError(
+                    "conflict",
+                    f"the profile {other}, which is up, uses the same interface name "
+                    f"{pair.host_if}",
+                    "rename one of the two profiles",
+                )
+
+    # -- down ------------------------------------------------------------------------------------
+
+    def close(self, name: str, force: bool = False) -> list[int]:
+        """Shut the door: nobody can enter any more, unless programs are inside and not `force`.
+
+        Gives the pids of the programs inside. Waits for launches that are just entering.
+        """
+        path = names.enter_file(name)
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return [p.pid for p in self.programs([name])]
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            inside = [p.pid for p in self.programs([name])]
+            if force or not inside:
+                self._close_file(name)
+            return inside
+        finally:
+            os.close(fd)
+
+    def _close_file(self, name: str) -> None:
+        try:
+            os.unlink(names.enter_file(name))
+        except FileNotFoundError:
+            pass
+
+    def down(self, name: str, progress: Progress = _silent) -> list[NetjailError]:
+        """Take a jail away. Idempotent; goes on past errors and gives them all."""
+        found = record.load(name)
+        self._close_file(name)
+        if found is None:
+            record.forget(name)
+            return []
+        return self._undo_all(found, progress)
+
+    def _undo_all(self, found: Record, progress: Progress) -> list[NetjailError]:
+        context = self._context(replace(found, state=record.STOPPING), progress)
+        context.whole = True
+        try:
+            record.save(context.record)
+        except NetjailError:  # a full disk must not keep a jail alive
+            pass
+        self._notify("stopping", 0, None)
+        errors = self._undo(reversed(found.resources), context, "down")
+        if not errors:
+            record.forget(found.profile)
+            self._subnets.release(found.profile)
+            self._traffic.pop(found.profile, None)
+            if not record.known():
+                view.remove_doors()
+        return errors
+
+    def _undo(
+        self, resources: Iterable[Resource], context: Context, phase: str
+    ) -> list[NetjailError]:
+        errors = []
+        for number, resource in enumerate(resources, 1):
+            try:
+                drivers.of(resource).undo(resource, context)
+                self._notify(phase, number, resource)
+            except (NetjailError, OSError) as error:
+                errors.append(_as_netjail_error(error))
+        return errors
+
+    # -- plan and status -------------------------------------------------------------------------
+
+    def plan(self, profile: Profile, progress: Progress = _silent) -> list[plan.Step]:
+        """What `up` would do now. Touches nothing. Raises NetjailError as `up` would."""
+        found = record.load(profile.name)
+        standing: tuple[Resource, ...] = ()
+        missing: Collection[Resource] = ()
+        held = self._subnets
+        if found is not None and found.state == record.UP:
+            standing, missing = found.resources, self._missing(found)
+        subnet = _subnet_of(found) if standing else None
+        facts = HostFacts(held if standing else _Dry(held), progress, subnet)
+        wanted = registry.describe(profile, facts)
+        if not standing:
+            self._check_conflicts(profile.name, wanted)
+        return plan.difference(standing, wanted, missing)
+
+    def _missing(self, found: Record) -> list[Resource]:
+        context = self._context(found, _silent)
+        return [r for r in found.resources if not drivers.of(r).present(r, context)]
+
+    def status(self, name: str, profile: Profile | None = None) -> dict[str, object]:
+        """The live part of a profile's status; without one that is up only what is configured."""
+        return status.read(record.load(name), profile)
+
+    def programs(self, names_: Collection[str] | None = None) -> list[Program]:
+        """Programs inside the jails of these profiles (None: of all)."""
+        wanted = record.known() if names_ is None else names_
+        records = [record.load(name) for name in wanted]
+        others = [record.load(name) for name in record.known()] if names_ is not None else records
+        return programs.inside([r for r in records if r is not None], [r for r in others if r])
+
+    # -- tunnels ---------------------------------------------------------------------------------
+
+    def wait_answer(self, name: str, seconds: float, progress: Progress = _silent) -> bool | None:
+        """Wait for the first handshake of a tunnel. None where there is nothing to wait for."""
+        found = record.load(name)
+        device = None if found is None else found.find(WireGuardDevice)
+        if found is None or device is None:
+            return None
+        progress("waiting for the tunnel's first handshake")
+        return wg.wait_handshake(device, found.process(wg.USERSPACE), found.since, seconds)
+
+    def answering(self, name: str) -> bool | None:
+        """Whether the tunnel's other end answers. None: nothing to judge by.
+
+        WireGuard is silent when idle, so an old handshake alone means nothing; it is one with
+        bytes sent since the last look and none received that tells.
+        """
+        found = record.load(name)
+        device = None if found is None else found.find(WireGuardDevice)
+        if found is None or device is None:
+            return None
+        peers = wg.show(device, found.process(wg.USERSPACE) is not None)
+        newest = max((p.latest_handshake or 0 for p in peers), default=0)
+        sent, received = sum(p.sent for p in peers), sum(p.received for p in peers)
+        before = self._traffic.get(name)
+        self._traffic[name] = (sent, received)
+        if newest and time.time() - newest < 180:
+            return True
+        if not newest:
+            return False
+        if before is None or (sent, received) == before:
+            return None
+        return received != before[1]
+
+    def host_changed(self) -> None:
+        """The host's addresses, routes or rules changed: follow in what depends on them."""
+        self._host.refresh()
+
+    # -- helpers ---------------------------------------------------------------------------------
+
+    def _context(self, found: Record, progress: Progress) -> Context:
+        return Context(record=found, host=self._host, progress=progress)
+
+    def _notify(self, phase: str, number: int, resource: Resource | None) -> None:
+        if observer is not None:
+            observer(phase, number, resource)
+
+
+class _Dry(Subnets):
+    """Looks whether a subnet is taken without taking it."""
+
+    def __init__(self, real: Subnets) -> None:
+        super().__init__()
+        self._taken = dict(real._taken)
+
+
+_NOTHING = Record("", "", "", "", None, ())
+
+
+def _record(profile: Profile, digest: str, wanted: tuple[Resource, ...]) -> Record:
+    return Record(
+        profile=profile.name,
+        state=record.STARTING,
+        stop=profile.stop,
+        kind=profile.uplink.kind,
+        through=profile.through,
+        resources=wanted,
+        digest=digest,
+    )
+
+
+def _digest(profile: Profile) -> str:
+    """Tells one version of a profile from another; keys included, hence hashed."""
+    return hashlib.sha256(repr(astuple(profile)).encode()).hexdigest()
+
+
+def _subnet_of(found: Record | None) -> Subnet | None:
+    pair = None if found is None else found.find(VethPair)
+    if pair is None:
+        return None
+    return Subnet(pair.host_addresses, pair.jail_addresses, pair.gateways)
+
+
+def _changed_secrets(
+    steps: list[plan.Step], found: Record, digest: str, wanted: Collection[Resource]
+) -> list[plan.Step]:
+    """Keys and endpoints are not in the record: a changed profile makes its device anew."""
+    if found.digest == digest or any(isinstance(s.resource, WireGuardDevice) for s in steps):
+        return []
+    return [plan.Step("make", r) for r in wanted if isinstance(r, WireGuardDevice)]
+
+
+def _as_netjail_error(error: BaseException) -> NetjailError:
+    if isinstance(error, NetjailError):
+        return error
+    if isinstance(error, NetlinkError):
+        return NetjailError("system", f"the kernel refused a network change: {error.strerror}")
+    if isinstance(error, OSError):
+        return NetjailError("system", f"{error.filename or 'the system'}: {error.strerror}")
+    return NetjailError("internal", f"{type(error).__name__}: {error}")

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the drivers work with: the record being written, the host's side, and who listens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from netjail import names
+from netjail.engine import record
+from netjail.engine.hostnet import HostNet
+from netjail.engine.process import Process
+from netjail.engine.record import Record
+
+
+@dataclass(slots=True)
+class Context:
+    """Of one operation on one profile. `record` is replaced as the operation goes on.
+
+    `whole`: the jail goes as a whole, so that what lies in its namespace ends with it.
+    """
+
+    record: Record
+    host: HostNet
+    progress: Callable[[str], None]
+    whole: bool = False
+
+    def remember(self, process: Process) -> None:
+        """Note a process of ours on disk."""
+        self.record = self.record.with_process(process)
+        record.save(self.record)
+
+    def forget(self, name: str) -> None:
+        """The process of that name is gone."""
+        self.record = self.record.without_process(name)
+
+    def log(self, name: str) -> str:
+        """Where a process of ours may write what it has to say."""
+        return f"{names.jail_dir(self.record.profile)}/{name}.log"

@@ -1,0 +1,417 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What veth jails need of the host: our nft table, forwarding, and the routes of a pinned way out.
+
+Shared by all jails, hence one lock. What we switch on is remembered in a file and given back when
+the last veth jail goes. An interface that forwards only because of us forwards for jails alone
+(the `guard` chain), so that the host does not become a router behind its owner's back.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+from ipaddress import ip_address
+from typing import Any
+
+from netjail import names
+from netjail.engine import files, nft
+from netjail.engine.hostfacts import read_sysctl
+from netjail.engine.netlink import (
+    NetlinkError,
+    Socket,
+    attribute,
+    index_of,
+    route,
+    rule,
+)
+from netjail.errors import NetjailError
+from netjail.uplinks.wanted import DnsRelay, Masquerade, PinnedRoutes
+
+SAVED = f"{names.RUN_DIR}/host.json"
+_FAMILIES = (socket.AF_INET, socket.AF_INET6)
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_TABLE, _RTA_MULTIPATH = 1, 4, 5, 15, 9
+_RT_TABLE_LOCAL = 255
+_TABLE_BASE = 0x6E6A0000
+_PRIORITY = 5000
+"""Of our `ip rule`s: before wg-quick's (32764) and the main table's (32766)."""
+_DEFAULT_MAX = 3
+_IFF_POINTOPOINT, _IFF_NOARP, _IFF_LOOPBACK = 0x10, 0x80, 0x8
+
+
+class HostNet:
+    """The host's side of all veth jails."""
+
+    def __init__(self, table: nft.Nft) -> None:
+        self._nft = table
+        self._lock = threading.RLock()
+        self._jails: dict[str, Masquerade] = {}
+        self._relays: dict[str, DnsRelay] = {}
+        self._pinned: dict[str, PinnedRoutes] = {}
+        self._lan: nft.Elements | None = None
+        self._guard: nft.Elements = {}
+
+    def adopt(self, resources: list[Any]) -> None:
+        """Know what stands already, without touching anything."""
+        with self._lock:
+            for resource in resources:
+                match resource:
+                    case Masquerade():
+                        self._jails[resource.host_if] = resource
+                    case DnsRelay():
+                        self._relays[resource.host_if] = resource
+                    case PinnedRoutes():
+                        self._pinned[resource.host_if] = resource
+
+    def join(self, jail: Masquerade) -> None:
+        """Let a jail out. Raises NetjailError and leaves nothing half done."""
+        with self._lock:
+            first = self._lan is None
+            self._jails[jail.host_if] = jail
+            try:
+                if first:
+                    self._look()
+                elements = self._elements(jail)
+                if first or not self._nft.try_apply(nft.commands("add", elements)):
+                    self._rebuild()
+                self._forward(jail)
+            except NetjailError:
+                self._jails.pop(jail.host_if, None)
+                raise
+
+    def leave(self, host_if: str) -> None:
+        """Shut a jail's way out. Idempotent."""
+        with self._lock:
+            jail = self._jails.pop(host_if, None)
+            _write(f"net/ipv4/conf/{host_if}/forwarding", "0")
+            if not self._jails:
+                self._nft.remove_table()
+                self._restore()
+                self._lan = None
+                self._guard = {}
+            elif jail is not None and not self._nft.try_apply(
+                nft.commands("delete", self._elements(jail))
+            ):
+                self._rebuild()
+
+    def relay(self, relay: DnsRelay, on: bool) -> None:
+        """Let a jail ask the DNS relay at its host end, or no longer."""
+        with self._lock:
+            if on:
+                self._relays[relay.host_if] = relay
+            else:
+                self._relays.pop(relay.host_if, None)
+            verb = "add" if on else "delete"
+            text = nft.commands(verb, {"relayed": (relay.host_if,)})
+            if not self._nft.try_apply(text) and self._jails:
+                self._rebuild()
+
+    def present(self, jail: Masquerade) -> bool:
+        """Whether a jail's elements stand in the table."""
+        return jail.host_if in self._jails and self._nft.try_apply(
+            f"get element inet {names.NFT_TABLE} jails {{ {jail.host_if} }}"
+        )
+
+    def refresh(self) -> None:
+        """The host's networks have changed, or somebody flushed the rules: follow."""
+        with self._lock:
+            if not self._jails:
+                return
+            before = (self._lan, dict(self._guard))
+            self._look()
+            for jail in self._jails.values():
+                self._forward(jail, rebuild=False)
+            if before != (self._lan, self._guard) or not self._nft.exists():
+                self._rebuild()
+            for pinned in self._pinned.values():
+                self.pin(pinned)
+
+    # -- the table -------------------------------------------------------------------------------
+
+    def _elements(self, jail: Masquerade) -> nft.Elements:
+        name = jail.host_if
+        dns = [ip_address(server) for server in jail.resolvers]
+        return {
+            "jails": (name,),
+            "lan_ok": (name,) if jail.lan else (),
+            "host_ok": (name,) if jail.host else (),
+            "pinned": (name,) if jail.way_out else (),
+            "pins": (f"{name} . {jail.way_out}",) if jail.way_out else (),
+            "dns4": tuple(f"{name} . {a}" for a in dns if a.version == 4),
+            "dns6": tuple(f"{name} . {a}" for a in dns if a.version == 6),
+        }
+
+    def _rebuild(self) -> None:
+        relayed: nft.Elements = {"relayed": tuple(self._relays)}
+        each = [self._elements(jail) for jail in self._jails.values()]
+        self._nft.apply(nft.table_text([self._lan or {}, self._guard, relayed, *each]))
+
+    # -- the host's networks ---------------------------------------------------------------------
+
+    def _look(self) -> None:
+        """Read the host's on-link networks and ways out."""
+        ours = list(self._jails)
+        with Socket() as netlink:
+            own = {i for i in map(index_of, ours) if i is not None}
+            lan4, outs4, near4 = _on_link(netlink, socket.AF_INET, own)
+            lan6, outs6, near6 = _on_link(netlink, socket.AF_INET6, own)
+            self._outs = {
+                4: _names(netlink, outs4),
+                6: _names(netlink, outs6),
+            }
+            self._near = {4: _names(netlink, near4), 6: _names(netlink, near6)}
+        self._lan = {
+            "lan4": (*nft.PRIVATE4, *sorted(lan4)),
+            "lan6": (*nft.PRIVATE6, *sorted(lan6)),
+        }
+
+    def _forward(self, jail: Masquerade, *, rebuild: bool = True) -> None:
+        """Forwarding for one jail's own interface and for those it goes out by."""
+        _write(f"net/ipv4/conf/{jail.host_if}/forwarding", "1")
+        outs = self._ways(jail, 4)
+        if read_sysctl("net/ipv4/conf/all/forwarding") == "1":
+            guarded: set[str] = set()  # somebody made this host a router: not ours to fence
+        else:
+            guarded = set(self._guard.get("guarded4", ()))
+            for name in outs:
+                if self._switch(f"net/ipv4/conf/{name}/forwarding", "1"):
+                    guarded.add(name)
+        before = dict(self._guard)
+        self._guard = {**self._guard, "guarded4": tuple(sorted(guarded))}
+        if jail.ipv6:
+            self._forward6(jail)
+        if jail.way_out and _rp_filter(jail.way_out) == 1:
+            self._switch(f"net/ipv4/conf/{jail.way_out}/rp_filter", "2")
+        if rebuild and before != self._guard:
+            self._rebuild()
+
+    def _ways(self, jail: Masquerade, family: int) -> set[str]:
+        if jail.way_out:
+            return {jail.way_out}
+        return self._outs[family] | (self._near[family] if jail.lan else set())
+
+    def _forward6(self, jail: Masquerade) -> None:
+        """IPv6 forwards only with the global switch, which also turns router advertisements off,
+        unless the kernel has force_forwarding (6.17)."""
+        if read_sysctl("net/ipv6/conf/all/forwarding") == "1":
+            if "net/ipv6/conf/all/forwarding" not in self._saved():
+                return
+        elif read_sysctl(f"net/ipv6/conf/{jail.host_if}/force_forwarding") is not None:
+            _write(f"net/ipv6/conf/{jail.host_if}/force_forwarding", "1")
+            for name in self._ways(jail, 6):
+                if self._switch(f"net/ipv6/conf/{name}/force_forwarding", "1"):
+                    self._guard6(name)
+            return
+        else:
+            for name in os.listdir("/proc/sys/net/ipv6/conf"):
+                key = f"net/ipv6/conf/{name}"
+                if name not in ("all", "lo") and read_sysctl(f"{key}/accept_ra") == "1":
+                    self._switch(f"{key}/accept_ra", "2")
+            self._switch("net/ipv6/conf/all/forwarding", "1")
+        for name in os.listdir("/proc/sys/net/ipv6/conf"):
+            if name not in ("all", "default", "lo") and name not in self._jails:
+                self._guard6(name)
+
+    def _guard6(self, name: str) -> None:
+        names_ = {*self._guard.get("guarded6", ()), name}
+        self._guard = {**self._guard, "guarded6": tuple(sorted(names_))}
+
+    # -- what we switched on ---------------------------------------------------------------------
+
+    def _saved(self) -> dict[str, str]:
+        try:
+            with open(SAVED, encoding="ascii") as file:
+                return {str(k): str(v) for k, v in json.load(file).items()}
+        except (OSError, ValueError):
+            return {}
+
+    def _switch(self, key: str, value: str) -> bool:
+        """Set a switch of the host's, remembering what it was. True when it is on by our doing."""
+        now = read_sysctl(key)
+        saved = self._saved()
+        if now is None or (now == value and key not in saved):
+            return False
+        if now != value:
+            if key not in saved:
+                files.write(SAVED, json.dumps({**saved, key: now}), 0o600)
+            _write(key, value)
+        return True
+
+    def _restore(self) -> None:
+        saved = self._saved()
+        for key, value in reversed(saved.items()):
+            _write(key, value)
+        if saved:
+            os.unlink(SAVED)
+
+    # -- a pinned way out ------------------------------------------------------------------------
+
+    def pin(self, pinned: PinnedRoutes) -> None:
+        """A table with the routes of one interface, and a rule that sends the jail there.
+
+        Raises NetjailError("conflict") where that interface leads nowhere.
+        """
+        with self._lock, Socket() as netlink:
+            out = netlink.link(pinned.way_out)
+            table = _table(pinned.host_if)
+            if table is None:
+                return
+            self._pinned[pinned.host_if] = pinned
+            useful = False
+            for family in _FAMILIES if pinned.ipv6 else _FAMILIES[:1]:
+                everywhere = "::/0" if family == socket.AF_INET6 else "0.0.0.0/0"
+                wanted = [route(everywhere, table=table, kind=7, metric=0xFFFFFFF)]
+                if out is not None:
+                    copies = _routes_by(netlink, family, int(out["index"]))
+                    useful = useful or any(not int(dst.partition("/")[2]) for dst, _ in copies)
+                    if not copies and out["flags"] & (_IFF_POINTOPOINT | _IFF_NOARP):
+                        copies, useful = [(everywhere, None)], True
+                    wanted += [
+                        route(dst, oif=int(out["index"]), gateway=gateway, table=table)
+                        for dst, gateway in copies
+                    ]
+                _replace_table(netlink, family, table, wanted)
+                try:
+                    netlink.send(rule(pinned.host_if, table, _PRIORITY, family))
+                except NetlinkError as error:
+                    if error.errno != 17:  # it stands already
+                        raise
+        if not useful and out is None:
+            raise NetjailError("conflict", f"the interface {pinned.way_out} is gone")
+        if not useful:
+            raise NetjailError(
+                "conflict",
+                f"the interface {pinned.way_out}, to which this profile is pinned, has no default "
+                "route: it leads nowhere",
+                f"connect it first; `ip route show dev {pinned.way_out}` shows its routes",
+            )
+
+    def unpin(self, pinned: PinnedRoutes) -> None:
+        """Remove rule and table. Idempotent; must be called while the pair still exists."""
+        with self._lock, Socket() as netlink:
+            self._pinned.pop(pinned.host_if, None)
+            table = _table(pinned.host_if)
+            if table is None:
+                return
+            for family in _FAMILIES:
+                try:
+                    netlink.send(rule(pinned.host_if, table, _PRIORITY, family, delete=True))
+                except NetlinkError:
+                    pass
+                _replace_table(netlink, family, table, [])
+
+
+def _write(key: str, value: str) -> None:
+    """Write below /proc/sys; an interface that is gone needs nothing."""
+    try:
+        fd = os.open(f"/proc/sys/{key}", os.O_WRONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise NetjailError(
+            "system",
+            f"cannot set {key.replace('/', '.')}: {error.strerror}",
+            "in a container /proc/sys is often read-only; veth profiles need it writable",
+        ) from error
+    try:
+        os.write(fd, value.encode())
+    except OSError as error:
+        raise NetjailError("system", f"cannot set {key}: {error.strerror}") from error
+    finally:
+        os.close(fd)
+
+
+def _rp_filter(name: str) -> int:
+    values = [read_sysctl(f"net/ipv4/conf/{i}/rp_filter") or "0" for i in ("all", name)]
+    return max(int(value) for value in values)
+
+
+def _table(host_if: str) -> int | None:
+    """A routing table number that is free as long as the interface lives."""
+    index = index_of(host_if)
+    return None if index is None else _TABLE_BASE + (index & 0xFFFF)
+
+
+def _on_link(netlink: Socket, family: int, own: set[int]) -> tuple[set[str], set[int], set[int]]:
+    """(networks without a gateway, interfaces of default routes, interfaces of such networks)."""
+
+    def accept(raw: bytes) -> bool:
+        if raw[20] == _RT_TABLE_LOCAL or raw[23] != 1:  # rtm_table, rtm_type: unicast only
+            return False
+        oif = attribute(raw, 28, _RTA_OIF)
+        return oif is None or int.from_bytes(oif, "little") not in own
+
+    networks: set[str] = set()
+    outs: set[int] = set()
+    near: set[int] = set()
+    for found in netlink.routes(family, accept):
+        table = found.get_attr("RTA_TABLE") or found["table"]
+        oif, hops = found.get_attr("RTA_OIF"), found.get_attr("RTA_MULTIPATH")
+        if table & 0xFFFF0000 == _TABLE_BASE:
+            continue
+        if found["dst_len"] <= _DEFAULT_MAX:
+            outs.update(hop["oif"] for hop in hops or ())
+            if oif is not None:
+                outs.add(oif)
+        elif found.get_attr("RTA_GATEWAY") is None and not hops and oif is not None:
+            destination = found.get_attr("RTA_DST")
+            if not str(destination).startswith("fe80"):
+                networks.add(f"{destination}/{found['dst_len']}")
+                near.add(oif)
+    return networks, outs, near
+
+
+def _names(netlink: Socket, indices: set[int]) -> set[str]:
+    found = [netlink.link_by_index(index) for index in indices]
+    return {
+        str(link.get_attr("IFLA_IFNAME"))
+        for link in found
+        if link is not None and not link["flags"] & _IFF_LOOPBACK
+    }
+
+
+def _routes_by(netlink: Socket, family: int, index: int) -> list[tuple[str, str | None]]:
+    """(destination, gateway) of the host's routes by one interface, connected ones first."""
+    copies: dict[str, str | None] = {}
+    for found in netlink.routes(family):
+        table = found.get_attr("RTA_TABLE") or found["table"]
+        if (
+            found.get_attr("RTA_OIF") != index
+            or found["type"] != 1
+            or table == _RT_TABLE_LOCAL
+            or table & 0xFFFF0000 == _TABLE_BASE
+        ):
+            continue
+        any_ = "::" if family == socket.AF_INET6 else "0.0.0.0"  # noqa: S104 a route, not a bind
+        destination = f"{found.get_attr('RTA_DST') or any_}/{found['dst_len']}"
+        copies.setdefault(destination, found.get_attr("RTA_GATEWAY"))
+    return sorted(copies.items(), key=lambda item: item[1] is not None)
+
+
+def _replace_table(netlink: Socket, family: int, table: int, wanted: list[Any]) -> None:
+    """Make a table of ours hold exactly these routes; new ones first, so that none is missed."""
+    stale = [
+        found
+        for found in netlink.routes(family)
+        if (found.get_attr("RTA_TABLE") or found["table"]) == table
+    ]
+    netlink.send(*wanted)
+    keep = {_key(message) for message in wanted}
+    for found in stale:
+        if _key(found) not in keep:
+            found["header"]["type"] = 25  # RTM_DELROUTE
+            found["header"]["flags"] = 5
+            try:
+                netlink.send(found)
+            except NetlinkError:
+                pass
+
+
+def _key(message: Any) -> tuple[Any, ...]:
+    attrs = {
+        name: value
+        for name, value in message["attrs"]
+        if name in ("RTA_DST", "RTA_GATEWAY", "RTA_OIF")
+    }
+    return (message["dst_len"], message["type"], *sorted(attrs.items()))

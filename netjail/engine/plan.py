@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The difference between what stands and what is wanted, as a list of steps. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from netjail.engine import explain
+from netjail.uplinks.wanted import Files, Netns, Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing to do. `verb` update: replace what stands without a gap (the jail's files)."""
+
+    verb: Literal["make", "update", "remove"]
+    resource: Resource
+
+    def describe(self) -> tuple[str, str | None]:
+        """A sentence, and the commands a person would have typed (None: no such command)."""
+        return explain.step(self.verb, self.resource)
+
+
+def difference(
+    standing: Sequence[Resource], wanted: Sequence[Resource], missing: Collection[Resource]
+) -> list[Step]:
+    """Steps that lead from `standing` (as recorded), of which `missing` is gone, to `wanted`.
+
+    Removal comes first, last made first; then making, in the wanted order. The namespace is never
+    removed here: programs live in it. Files are updated in place, because programs read them.
+    """
+    keep = {resource for resource in wanted if resource in standing and resource not in missing}
+    steps = [
+        Step("remove", resource)
+        for resource in reversed(standing)
+        if resource not in keep and not isinstance(resource, Netns | Files)
+    ]
+    had_files = any(isinstance(resource, Files) for resource in standing)
+    for resource in wanted:
+        if resource in keep:
+            continue
+        update = isinstance(resource, Files) and had_files
+        steps.append(Step("update" if update else "make", resource))
+    return steps

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""WireGuard interfaces: by the kernel, by wireguard-go where it has none; asked through wg(8)."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import time
+from dataclasses import dataclass
+
+from netjail import names
+from netjail.engine import ns, process
+from netjail.engine.context import Context
+from netjail.engine.netlink import (
+    NetlinkError,
+    Socket,
+    del_link,
+    index_of,
+    new_address,
+    new_wireguard,
+    route,
+    set_link,
+)
+from netjail.engine.process import Process
+from netjail.errors import NetjailError
+from netjail.uplinks.wanted import WireGuardDevice
+
+USERSPACE = "wireguard-go"
+_SOCKETS = "/var/run/wireguard"
+"""Where wireguard-go puts its control sockets, named after the interface at birth."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerState:
+    """One line of `wg show DEV dump`. `latest_handshake`: seconds since the epoch, None: never."""
+
+    public_key: str
+    endpoint: str | None
+    allowed_ips: tuple[str, ...]
+    latest_handshake: int | None
+    received: int
+    sent: int
+    persistent_keepalive: int | None
+
+
+def apply(wanted: WireGuardDevice, context: Context) -> None:
+    """Make, configure and move the interface. Raises NetjailError, NetlinkError."""
+    if wanted.config is None:
+        raise NetjailError("internal", "a WireGuard device cannot be made from a record alone")
+    undo(wanted, context)
+    target = ns.open_named(wanted.netns)
+    try:
+        with ns.inside_named(wanted.birth), Socket() as netlink:
+            _create(wanted, netlink, context)
+            process.run(["wg", "setconf", wanted.born_as, "/dev/stdin"], stdin=wanted.config)
+            index = index_of(wanted.born_as)
+            if index is None:
+                raise NetjailError("system", f"{wanted.born_as} vanished while it was set up")
+            netlink.send(set_link(index, net_ns_fd=target, ifname=wanted.jail_if))
+        with ns.inside(target), Socket() as netlink:
+            index = index_of(wanted.jail_if) or 0
+            netlink.send(
+                set_link(index, mtu=wanted.mtu, group=names.LINK_GROUP),
+                *(new_address(index, address) for address in wanted.addresses),
+                set_link(index, up=True),
+            )
+            netlink.send(*(route(net, oif=index) for net in wanted.routes))
+    except NetlinkError as error:
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EOPNOTSUPP) and _no_ipv6(wanted):
+            raise NetjailError(
+                "missing-kernel",
+                f"IPv6 is switched off in this kernel, and {wanted.profile} has IPv6 addresses",
+                "remove the IPv6 addresses and networks from the profile, or switch IPv6 on",
+            ) from error
+        raise
+    finally:
+        os.close(target)
+
+
+def _no_ipv6(wanted: WireGuardDevice) -> bool:
+    return any(":" in a for a in wanted.addresses) and not os.path.isdir("/proc/sys/net/ipv6")
+
+
+def _create(wanted: WireGuardDevice, netlink: Socket, context: Context) -> None:
+    try:
+        netlink.send(new_wireguard(wanted.born_as, wanted.mtu, names.LINK_GROUP))
+        return
+    except NetlinkError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+    log = context.log(USERSPACE)
+    context.progress("starting wireguard-go, as this kernel has no WireGuard")
+    started = process.start(
+        USERSPACE, _argv(wanted), log, {"WG_PROCESS_FOREGROUND": "1", "LOG_LEVEL": "error"}
+    )
+    context.remember(started)
+    control = f"{_SOCKETS}/{wanted.born_as}.sock"
+    process.wait_for(
+        "making the interface",
+        lambda: index_of(wanted.born_as) is not None and os.path.exists(control),
+        10,
+        started,
+        log,
+    )
+
+
+def _argv(wanted: WireGuardDevice) -> list[str]:
+    return [USERSPACE, "--foreground", wanted.born_as]
+
+
+def present(wanted: WireGuardDevice, context: Context) -> bool:
+    """Whether the interface is where it belongs and served."""
+    userspace = context.record.process(USERSPACE)
+    if userspace is not None and not userspace.alive():
+        return False
+    try:
+        with ns.inside_named(wanted.netns):
+            return index_of(wanted.jail_if) is not None
+    except NetjailError:
+        return False
+
+
+def undo(wanted: WireGuardDevice, context: Context) -> None:
+    """Remove the interface wherever it got to, and the process that serves it. Idempotent."""
+    userspace = context.record.process(USERSPACE) or process.find(_argv(wanted), USERSPACE)
+    if userspace is not None:
+        process.stop(userspace)
+        context.forget(USERSPACE)
+        try:
+            os.unlink(f"{_SOCKETS}/{wanted.born_as}.sock")
+        except FileNotFoundError:
+            pass
+    _delete(wanted.birth, wanted.born_as)
+    if not context.whole:
+        _delete(wanted.netns, wanted.jail_if)
+
+
+def _delete(netns: str | None, name: str) -> None:
+    """Delete an interface that bears our mark."""
+    try:
+        with ns.inside_named(netns):
+            if index_of(name) is None:
+                return
+            with Socket() as netlink:
+                link = netlink.link(name)
+                if link is None or link.get_attr("IFLA_GROUP") != names.LINK_GROUP:
+                    return
+                netlink.send(del_link(int(link["index"])))
+    except NetjailError:  # the namespace is gone, and the interface with it
+        return
+    except NetlinkError as error:
+        if error.errno != errno.ENODEV:
+            raise
+
+
+def show(wanted: WireGuardDevice, userspace: bool) -> list[PeerState]:
+    """The peers as they stand. Raises NetjailError where the interface is gone."""
+    if userspace:
+        text = process.run(["wg", "show", wanted.born_as, "dump"], timeout=5)
+    else:
+        with ns.inside_named(wanted.netns):
+            text = process.run(["wg", "show", wanted.jail_if, "dump"], timeout=5)
+    return parse_dump(text)
+
+
+def parse_dump(text: str) -> list[PeerState]:
+    """`wg show DEV dump` without its secrets: the first line and the preshared keys are dropped."""
+    peers = []
+    for line in text.splitlines()[1:]:
+        fields = line.split("\t")
+        if len(fields) != 8:
+            continue
+        key, _, endpoint, allowed, handshake, received, sent, keepalive = fields
+        peers.append(
+            PeerState(
+                public_key=key,
+                endpoint=None if endpoint == "(none)" else endpoint,
+                allowed_ips=() if allowed == "(none)" else tuple(allowed.split(",")),
+                latest_handshake=int(handshake) or None,
+                received=int(received),
+                sent=int(sent),
+                persistent_keepalive=None if keepalive == "off" else int(keepalive),
+            )
+        )
+    return peers
+
+
+def probe(wanted: WireGuardDevice) -> None:
+    """Send one empty datagram into the tunnel: WireGuard greets its peer when it has to send."""
+    if wanted.probe is None:
+        return
+    family = socket.AF_INET6 if ":" in wanted.probe else socket.AF_INET
+    try:
+        with (
+            ns.inside_named(wanted.netns),
+            socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender,
+        ):
+            sender.sendto(b"", socket.MSG_DONTWAIT, (wanted.probe, 9))
+    except (OSError, NetjailError):
+        pass
+
+
+def wait_handshake(
+    wanted: WireGuardDevice, userspace: Process | None, since: float, seconds: float
+) -> bool:
+    """Whether a peer answers within `seconds`: a handshake not older than `since` (epoch)."""
+    end = time.monotonic() + seconds
+    pause, next_probe = 0.02, 0.0
+    while True:
+        if time.monotonic() >= next_probe:
+            probe(wanted)
+            next_probe = time.monotonic() + 0.5
+        if userspace is not None and not userspace.alive():
+            return False
+        newest = max((p.latest_handshake or 0 for p in show(wanted, bool(userspace))), default=0)
+        if newest and newest >= int(since) - 180:
+            return True
+        if time.monotonic() + pause > end:
+            return False
+        time.sleep(pause)
+        pause = min(pause * 1.3, 0.2)
