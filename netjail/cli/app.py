@@ -12,7 +12,7 @@ import sys
 
 from netjail import __version__, names
 from netjail.cli import verbs
-from netjail.cli.output import Output
+from netjail.cli.output import Output, OutputLostError
 from netjail.errors import NetjailError
 
 TYPE_CHECKING = False
@@ -54,13 +54,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = _guarded(words, output)
         output.out.flush()
         return status
-    except BrokenPipeError:
+    except OutputLostError as lost:
         _drop_stdout()
-        return _EXIT_PIPE
-    except OSError as error:  # a full disk behind stdout, say
-        _drop_stdout()
+        if isinstance(lost.error, BrokenPipeError):
+            return _EXIT_PIPE
         output.json = False
-        output.error(NetjailError("system", f"Cannot write the output: {error.strerror}."))
+        output.error(NetjailError("system", f"Cannot write the output: {lost.error.strerror}."))
         return names.EXIT_FAILED
 
 
@@ -79,11 +78,8 @@ def _guarded(words: list[str], output: Output) -> int:
     except KeyboardInterrupt:
         output.error(NetjailError("interrupted", "Interrupted."))
         return names.EXIT_INTERRUPTED
-    except BrokenPipeError as error:
-        # only a pipe on stdout is nobody's fault; a helper that goes away is reported
-        if _stdout_gone(output):
-            raise
-        return _bug(error, words, output)
+    except OutputLostError:
+        raise
     except Exception as error:
         return _bug(error, words, output)
 
@@ -180,16 +176,6 @@ def all_verbs(prefix: str = "") -> str:
 
 def _before_dashes(words: list[str]) -> list[str]:
     return words[: words.index("--")] if "--" in words else words
-
-
-def _stdout_gone(output: Output) -> bool:
-    try:
-        output.out.flush()
-    except BrokenPipeError:
-        return True
-    except OSError:
-        return False
-    return False
 
 
 def _drop_stdout() -> None:

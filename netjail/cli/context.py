@@ -99,7 +99,7 @@ class Context:
         """Ask on the terminal. End of input counts as no."""
         err = self.output.err
         while True:
-            err.stream.write(err.paint(question) + (" [Y/n] " if default else " [y/N] "))
+            err.write(err.paint(question) + (" [Y/n] " if default else " [y/N] "))
             err.flush()
             answer = sys.stdin.readline()
             word = answer.strip().lower()

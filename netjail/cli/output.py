@@ -136,10 +136,24 @@ def terminal_width(stream: TextIO, environ: Mapping[str, str]) -> int | None:
     return width or 80
 
 
-class Stream:
-    """One of stdout and stderr, with what may be done on it."""
+class OutputLostError(Exception):
+    """stdout takes no more: `error` says why (a reader that went away, a full disk)."""
 
-    def __init__(self, stream: TextIO | None, environ: Mapping[str, str]) -> None:
+    def __init__(self, error: OSError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class Stream:
+    """One of stdout and stderr, with what may be done on it.
+
+    `needed`: failing to write raises OutputLostError; otherwise nobody listens, never mind.
+    """
+
+    def __init__(
+        self, stream: TextIO | None, environ: Mapping[str, str], needed: bool = True
+    ) -> None:
+        self.needed = needed
         # `netjail list >&-`: Python then has no stdout at all
         self.stream: TextIO = (
             stream if stream is not None else open(os.devnull, "w")  # noqa: SIM115
@@ -162,11 +176,23 @@ class Stream:
 
     def line(self, *parts: object) -> None:
         """One line made of `parts`, each a Text or something to str()."""
-        self.stream.write("".join(map(self.paint, parts)).rstrip(" ") + "\n")
+        self.write("".join(map(self.paint, parts)).rstrip(" ") + "\n")
+
+    def write(self, text: str) -> None:
+        """`text` as it is: it must be clean, or not meant for a terminal."""
+        try:
+            self.stream.write(text)
+        except OSError as error:
+            if self.needed:
+                raise OutputLostError(error) from None
 
     def flush(self) -> None:
-        """Hand everything to the kernel; OSError when it does not take it."""
-        self.stream.flush()
+        """Hand everything to the kernel."""
+        try:
+            self.stream.flush()
+        except OSError as error:
+            if self.needed:
+                raise OutputLostError(error) from None
 
     @property
     def ellipsis(self) -> str:
@@ -186,7 +212,7 @@ class Output:
     ) -> None:
         environ = os.environ if environ is None else environ
         self.out = Stream(sys.stdout if stdout is None else stdout, environ)
-        self.err = Stream(sys.stderr if stderr is None else stderr, environ)
+        self.err = Stream(sys.stderr if stderr is None else stderr, environ, needed=False)
         self.json = False
         self.verb: str | None = None
         self.now = time.time() if now is None else now
@@ -200,7 +226,7 @@ class Output:
     def block(self, text: str) -> None:
         """Lines of a text on stdout; as it is when stdout is no terminal."""
         if not self.out.terminal:
-            self.out.stream.write(text if text.endswith("\n") else text + "\n")
+            self.out.write(text if text.endswith("\n") else text + "\n")
             return
         for line in text.rstrip("\n").split("\n"):
             self.out.line(line.expandtabs(4))
@@ -320,7 +346,7 @@ class Output:
         if error is not None:
             envelope["error"] = error.as_dict()
         # ensure_ascii: no control character and no lone surrogate gets through
-        self.out.stream.write(json.dumps(envelope, ensure_ascii=True) + "\n")
+        self.out.write(json.dumps(envelope, ensure_ascii=True) + "\n")
 
 
 def _pad(text: str, width: int) -> str:
