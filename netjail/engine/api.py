@@ -24,7 +24,7 @@ from netjail.engine.netlink import NetlinkError
 from netjail.engine.nft import Nft
 from netjail.engine.process import Process
 from netjail.engine.programs import Program
-from netjail.engine.record import Record
+from netjail.engine.record import Record, Records
 from netjail.errors import NetjailError
 from netjail.profile.model import Profile
 from netjail.uplinks import registry
@@ -68,6 +68,7 @@ class Engine:
     def __init__(self) -> None:
         self._host = HostNet(Nft())
         self._subnets = Subnets()
+        self._records = Records()
         self._traffic: dict[str, tuple[int, int]] = {}
 
     # -- start of the helper ---------------------------------------------------------------------
@@ -75,18 +76,16 @@ class Engine:
     def start(self) -> list[Adopted]:
         """Adopt the jails that stand; finish or undo what a killed helper left half done."""
         adopted = []
-        for name in record.known():
-            found = record.load(name)
-            if found is None:
-                record.forget(name)
-                continue
+        for name in self._records.read():
+            self._records.forget(name)
+        for found in self._records.all():
+            name = found.profile
             self._host.adopt(list(found.resources))
             self._hold_subnet(found)
             enterable = os.path.exists(names.enter_file(name))
             if enterable and found.state in (record.STARTING, record.UP):
                 if found.state == record.STARTING:
-                    found = replace(found, state=record.UP)
-                    record.save(found)
+                    self._records.save(replace(found, state=record.UP))
                 adopted.append(self._adopt(found))
             else:
                 self._undo_all(found, _silent)
@@ -116,14 +115,14 @@ class Engine:
 
     def known(self) -> list[str]:
         """Names of the jails that have a record."""
-        return record.known()
+        return [found.profile for found in self._records.all()]
 
     # -- up --------------------------------------------------------------------------------------
 
     def up(self, profile: Profile, progress: Progress = _silent) -> Up:
         """Bring a jail up, or mend one that is up: whatever is missing or differs is replaced,
         the namespace and the programs in it stay. Raises NetjailError, having undone its steps."""
-        found = record.load(profile.name)
+        found = self._records.get(profile.name)
         if found is not None and found.state != record.UP:
             self._undo_all(found, progress)
             found = None
@@ -144,9 +143,9 @@ class Engine:
         wanted = self._wanted(profile, progress, None)
         self._check_conflicts(profile.name, wanted)
         context = self._context(_record(profile, digest, wanted), progress)
-        record.save(context.record)
         done: list[Resource] = []
         try:
+            self._records.save(context.record)
             self._notify("record", 0, None)
             for number, resource in enumerate(wanted, 1):
                 done.append(resource)
@@ -155,9 +154,9 @@ class Engine:
             self._finish(context)
         except BaseException as error:
             self._close_file(profile.name)
-            self._undo(reversed(done), context, "undo")
-            record.forget(profile.name)
-            self._subnets.release(profile.name)
+            if not self._undo(reversed(done), context, "undo"):
+                self._records.forget(profile.name)
+                self._subnets.release(profile.name)
             raise _as_netjail_error(error) from error
         return Up(True, list(context.record.processes))
 
@@ -176,7 +175,7 @@ class Engine:
         fresh = _record(profile, digest, wanted)
         context.record = replace(fresh, processes=found.processes, since=found.since)
         context.record = replace(context.record, state=record.UP, namespace=found.namespace)
-        record.save(context.record)
+        self._records.save(context.record)
         try:
             for number, step in enumerate(steps, 1):
                 driver = drivers.of(step.resource)
@@ -185,7 +184,7 @@ class Engine:
             self._finish(context)
         except BaseException as error:
             # what is half made stays recorded and the jail stays closed; the next up goes on
-            record.save(replace(context.record, digest=""))
+            self._records.save(replace(context.record, digest=""))
             raise _as_netjail_error(error) from error
         return Up(True, list(context.record.processes))
 
@@ -204,7 +203,7 @@ class Engine:
         text = view.enter_text(context.record.profile, context.record.stop, netns, identity)
         files.write(names.enter_file(context.record.profile), text, 0o600)
         self._notify("enter", 0, None)
-        record.save(context.record)
+        self._records.save(context.record)
 
     def _check_conflicts(self, name: str, wanted: Collection[Resource]) -> None:
         """What stands in the way and is not ours is never touched: refuse."""
@@ -216,12 +215,12 @@ class Engine:
                 f"delete it (`sudo ip netns del {netns}`) or rename the profile",
             )
         mine = {r.host_if for r in wanted if isinstance(r, VethPair)}
-        for other in record.known() if mine else ():
-            pair = (record.load(other) or _NOTHING).find(VethPair)
-            if other != name and pair is not None and pair.host_if in mine:
+        for other in self._records.all() if mine else ():
+            pair = other.find(VethPair)
+            if other.profile != name and pair is not None and pair.host_if in mine:
                 raise NetjailError(
                     "conflict",
-                    f"the profile {other}, which is up, uses the same interface name "
+                    f"the profile {other.profile}, which is up, uses the same interface name "
                     f"{pair.host_if}",
                     "rename one of the two profiles",
                 )
@@ -255,10 +254,10 @@ class Engine:
 
     def down(self, name: str, progress: Progress = _silent) -> list[NetjailError]:
         """Take a jail away. Idempotent; goes on past errors and gives them all."""
-        found = record.load(name)
+        found = self._records.get(name)
         self._close_file(name)
         if found is None:
-            record.forget(name)
+            self._records.forget(name)
             return []
         return self._undo_all(found, progress)
 
@@ -266,16 +265,16 @@ class Engine:
         context = self._context(replace(found, state=record.STOPPING), progress)
         context.whole = True
         try:
-            record.save(context.record)
+            self._records.save(context.record)
         except NetjailError:  # a full disk must not keep a jail alive
             pass
         self._notify("stopping", 0, None)
         errors = self._undo(reversed(found.resources), context, "down")
         if not errors:
-            record.forget(found.profile)
+            self._records.forget(found.profile)
             self._subnets.release(found.profile)
             self._traffic.pop(found.profile, None)
-            if not record.known():
+            if not self._records.all():
                 view.remove_doors()
         return errors
 
@@ -295,7 +294,7 @@ class Engine:
 
     def plan(self, profile: Profile, progress: Progress = _silent) -> list[plan.Step]:
         """What `up` would do now. Touches nothing. Raises NetjailError as `up` would."""
-        found = record.load(profile.name)
+        found = self._records.get(profile.name)
         standing: tuple[Resource, ...] = ()
         missing: Collection[Resource] = ()
         held = self._subnets
@@ -314,20 +313,19 @@ class Engine:
 
     def status(self, name: str, profile: Profile | None = None) -> dict[str, object]:
         """The live part of a profile's status; without one that is up only what is configured."""
-        return status.read(record.load(name), profile)
+        return status.read(self._records.get(name), profile)
 
     def programs(self, names_: Collection[str] | None = None) -> list[Program]:
         """Programs inside the jails of these profiles (None: of all)."""
-        wanted = record.known() if names_ is None else names_
-        records = [record.load(name) for name in wanted]
-        others = [record.load(name) for name in record.known()] if names_ is not None else records
-        return programs.inside([r for r in records if r is not None], [r for r in others if r])
+        known = self._records.all()
+        wanted = known if names_ is None else [r for r in known if r.profile in names_]
+        return programs.inside(wanted, known)
 
     # -- tunnels ---------------------------------------------------------------------------------
 
     def wait_answer(self, name: str, seconds: float, progress: Progress = _silent) -> bool | None:
         """Wait for the first handshake of a tunnel. None where there is nothing to wait for."""
-        found = record.load(name)
+        found = self._records.get(name)
         device = None if found is None else found.find(WireGuardDevice)
         if found is None or device is None:
             return None
@@ -340,7 +338,7 @@ class Engine:
         WireGuard is silent when idle, so an old handshake alone means nothing; it is one with
         bytes sent since the last look and none received that tells.
         """
-        found = record.load(name)
+        found = self._records.get(name)
         device = None if found is None else found.find(WireGuardDevice)
         if found is None or device is None:
             return None
@@ -364,7 +362,7 @@ class Engine:
     # -- helpers ---------------------------------------------------------------------------------
 
     def _context(self, found: Record, progress: Progress) -> Context:
-        return Context(record=found, host=self._host, progress=progress)
+        return Context(record=found, records=self._records, host=self._host, progress=progress)
 
     def _notify(self, phase: str, number: int, resource: Resource | None) -> None:
         if observer is not None:
@@ -377,9 +375,6 @@ class _Dry(Subnets):
     def __init__(self, real: Subnets) -> None:
         super().__init__()
         self._taken = dict(real._taken)
-
-
-_NOTHING = Record("", "", "", "", None, ())
 
 
 def _record(profile: Profile, digest: str, wanted: tuple[Resource, ...]) -> Record:

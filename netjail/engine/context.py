@@ -7,10 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from netjail import names
-from netjail.engine import record
 from netjail.engine.hostnet import HostNet
 from netjail.engine.process import Process
-from netjail.engine.record import Record
+from netjail.engine.record import Record, Records
 
 
 @dataclass(slots=True)
@@ -21,6 +20,7 @@ class Context:
     """
 
     record: Record
+    records: Records
     host: HostNet
     progress: Callable[[str], None]
     whole: bool = False
@@ -28,7 +28,7 @@ class Context:
     def remember(self, process: Process) -> None:
         """Note a process of ours on disk."""
         self.record = self.record.with_process(process)
-        record.save(self.record)
+        self.records.save(self.record)
 
     def forget(self, name: str) -> None:
         """The process of that name is gone."""

@@ -57,36 +57,66 @@ class Record:
         return next((r for r in self.resources if isinstance(r, kind)), None)
 
 
-def path_of(profile: str) -> str:
-    """Of the record of a profile."""
+class Records:
+    """All records of a helper, on disk and in memory. There is one helper, so memory is right."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, Record] = {}
+
+    def read(self) -> list[str]:
+        """Read what a helper before us has left; names of those that are not readable."""
+        unreadable = []
+        for name in _directories():
+            found = _load(name)
+            if found is None:
+                unreadable.append(name)
+            else:
+                self._held[name] = found
+        return unreadable
+
+    def get(self, profile: str) -> Record | None:
+        """The record of a live jail, or None."""
+        return self._held.get(profile)
+
+    def all(self) -> list[Record]:
+        """All records, by name."""
+        return sorted(self._held.values(), key=lambda found: found.profile)
+
+    def save(self, record: Record) -> None:
+        """Write it. Raises NetjailError; memory and disk then hold what they held before."""
+        data = {
+            "version": 1,
+            "profile": record.profile,
+            "state": record.state,
+            "stop": record.stop,
+            "kind": record.kind,
+            "through": record.through,
+            "namespace": record.namespace,
+            "since": record.since,
+            "digest": record.digest,
+            "processes": [[p.name, p.pid, p.started] for p in record.processes],
+            "resources": [to_json(r) for r in record.resources],
+        }
+        files.directory(names.RUN_DIR)
+        files.directory(names.JAILS_DIR, 0o700)
+        files.directory(names.jail_dir(record.profile), 0o700)
+        files.write(_path(record.profile), json.dumps(data), 0o600)
+        self._held[record.profile] = record
+
+    def forget(self, profile: str) -> None:
+        """Remove the jail's directory and the record with it. Idempotent."""
+        files.remove_tree(names.jail_dir(profile))
+        self._held.pop(profile, None)
+
+
+def _path(profile: str) -> str:
     return f"{names.jail_dir(profile)}/record.json"
 
 
-def save(record: Record) -> None:
-    """Write it. Raises NetjailError."""
-    data = {
-        "version": 1,
-        "profile": record.profile,
-        "state": record.state,
-        "stop": record.stop,
-        "kind": record.kind,
-        "through": record.through,
-        "namespace": record.namespace,
-        "since": record.since,
-        "digest": record.digest,
-        "processes": [[p.name, p.pid, p.started] for p in record.processes],
-        "resources": [to_json(r) for r in record.resources],
-    }
-    files.directory(names.RUN_DIR)
-    files.directory(names.JAILS_DIR, 0o700)
-    files.directory(names.jail_dir(record.profile), 0o700)
-    files.write(path_of(record.profile), json.dumps(data), 0o600)
-
-
-def load(profile: str) -> Record | None:
-    """Read it; None where there is none or where it is not readable as one."""
+def _load(profile: str) -> Record | None:
+    """None where there is none or where it is not readable as one."""
     try:
-        with open(path_of(profile), encoding="utf-8") as file:
+        with open(_path(profile), encoding="utf-8") as file:
             data = json.load(file)
         return Record(
             profile=profile,
@@ -104,15 +134,9 @@ def load(profile: str) -> Record | None:
         return None
 
 
-def known() -> list[str]:
-    """Profiles that have a directory of a live jail, in order."""
+def _directories() -> list[str]:
     try:
         entries = os.listdir(names.JAILS_DIR)
     except OSError:
         return []
     return sorted(entry for entry in entries if names.valid_name(entry))
-
-
-def forget(profile: str) -> None:
-    """Remove the jail's directory."""
-    files.remove_tree(names.jail_dir(profile))
