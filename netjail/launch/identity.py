@@ -134,14 +134,13 @@ def environment(identity: Identity | None, env: Env) -> Env:
     env[b"USER"] = env[b"LOGNAME"] = name
     env[b"MAIL"] = b"/var/mail/" + name
     runtime = f"{_RUN_USER}/{identity.uid}"
+    if not identity.by_sudo:  # somebody else's
+        env.pop(b"XDG_RUNTIME_DIR", None)
+        env.pop(b"DBUS_SESSION_BUS_ADDRESS", None)
     if _belongs(runtime, identity.uid):
         env[b"XDG_RUNTIME_DIR"] = _bytes(runtime)
-    elif not identity.by_sudo:
-        env.pop(b"XDG_RUNTIME_DIR", None)  # somebody else's
-    if _belongs(runtime, identity.uid) and _belongs(f"{runtime}/bus", identity.uid):
-        env[b"DBUS_SESSION_BUS_ADDRESS"] = _bytes(f"unix:path={runtime}/bus")
-    elif not identity.by_sudo:
-        env.pop(b"DBUS_SESSION_BUS_ADDRESS", None)
+        if _belongs(f"{runtime}/bus", identity.uid):
+            env[b"DBUS_SESSION_BUS_ADDRESS"] = _bytes(f"unix:path={runtime}/bus")
     return env
 
 

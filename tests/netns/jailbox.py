@@ -31,6 +31,7 @@ rm -f /etc/resolv.conf
 echo 'nameserver 192.0.2.53' > /etc/resolv.conf
 echo alice:x:7001:7001:Alice:/run/home/alice:/bin/sh >> /etc/passwd
 echo bob:x:7002:7002:Bob:/run/home/bob:/bin/sh >> /etc/passwd
+echo 'alice:*:19000:0:99999:7:::' >> /etc/shadow
 echo alice:x:7001: >> /etc/group
 echo bob:x:7002: >> /etc/group
 echo readers:x:7100:alice >> /etc/group
