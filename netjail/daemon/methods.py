@@ -155,12 +155,10 @@ def check(method: str, params: dict[str, Any]) -> dict[str, Any]:
     """
     known = METHODS.get(method)
     if known is None:
-        raise NetjailError("bad-request", f"There is no method {ascii(method[:60])}.")
+        raise NetjailError("bad-request", f"There is no method {method[:60]!a}.")
     for name in params:
         if name not in known.params:
-            raise NetjailError(
-                "bad-request", f"Method {method!r} has no parameter {ascii(name[:60])}."
-            )
+            raise NetjailError("bad-request", f"Method {method!r} has no parameter {name[:60]!a}.")
     checked = {}
     for name, param in known.params.items():
         if name in params:

@@ -1,0 +1,366 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The helper without its faces: takes calls, checks and authorises them, has them done in turn.
+
+`call` and everything that it calls back belong to the main loop's thread; the work is done in
+worker threads. Neither face decides anything.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import netjail
+from netjail import names
+from netjail.daemon import log, methods
+from netjail.daemon.authorise import Peer, authorise
+from netjail.daemon.keeper import Keeper
+from netjail.daemon.loop import Loop
+from netjail.daemon.operations import Operations, internal
+from netjail.daemon.queries import Queries
+from netjail.daemon.rooms import Adopted, Rooms
+from netjail.daemon.state import Entry, Registry
+from netjail.daemon.workers import Lane, Turn, Turns, Workers
+from netjail.errors import NetjailError
+
+Result = dict[str, Any]
+Reply = Callable[[Result | NetjailError], None]
+DOWN_WIDTH = 4
+"""Jails that one `down` takes down at the same time."""
+
+
+class Call:
+    """One request on its way."""
+
+    def __init__(
+        self, peer: Peer, method: str, progress: Callable[[str], None], reply: Reply
+    ) -> None:
+        self.peer = peer
+        self.method = method
+        self.params: dict[str, Any] = {}
+        self.progress = progress
+        self.reply = reply
+        self.abandoned = False
+        self.done = False
+
+    def abandon(self) -> None:
+        """The caller has gone: what was begun is finished, but nothing is waited for or told."""
+        self.abandoned = True
+
+
+class Manager:
+    def __init__(self, loop: Loop, rooms: Rooms, workers: Workers | None = None) -> None:
+        self._loop = loop
+        self._rooms = rooms
+        self._workers = workers or Workers()
+        self._listeners: list[Callable[[Entry], None]] = []
+        self.quiet_changed: Callable[[], None] = lambda: None
+        """Called whenever `quiet` may have changed."""
+        self._turns = Turns(self._workers, lambda: loop.call_soon(self.quiet_changed))
+        self.registry = Registry(lambda entry: loop.call_soon(partial(self._tell, entry)))
+        self._keeper = Keeper(loop, self._workers, self._turns, rooms, self.registry)
+        self._operations = Operations(rooms, self.registry, self._keeper)
+        self._keeper.actions = self._operations
+        self._queries = Queries(rooms, self.registry)
+        self._pending: set[Call] = set()
+        self._held: list[Call] | None = []
+        self._ending = False
+
+    # Life --------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Adopt what stands. Calls that come before that is done wait for it."""
+        self._workers.run(self._adopt)
+
+    def end(self) -> None:
+        """Begin nothing any more. What runs goes on; `busy` says for how long."""
+        self._ending = True
+        self._keeper.stop()
+        held, self._held = self._held or [], None
+        for call in held:
+            self._finish(call, _ending())
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything that was begun is not done yet."""
+        return bool(self._pending) or bool(self._turns.busy())
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is up and nothing going on: the helper is not needed."""
+        return not self.busy and self._held is None and not self.registry.live()
+
+    def listen(self, listener: Callable[[Entry], None]) -> None:
+        """Have each change of a profile's state or reason told, on the main loop's thread."""
+        self._listeners.append(listener)
+
+    def _tell(self, entry: Entry) -> None:
+        for listener in self._listeners:
+            listener(entry)
+        self.quiet_changed()
+
+    def _adopt(self) -> None:
+        jails: Sequence[Adopted] = ()
+        try:
+            jails = self._rooms.engine.start()
+        except NetjailError as error:
+            log.error(f"cannot take over what an earlier helper has left: {error}")
+        except Exception:
+            log.crash("while taking over what an earlier helper has left")
+        for jail in jails:
+            self.registry.move(jail.name, "failed" if jail.state == "failed" else "up", jail.reason)
+            self.registry.note(
+                jail.name,
+                since=int(jail.since),
+                through=jail.through,
+                stop=jail.stop,
+                processes=tuple(jail.processes),
+            )
+            reason = f" ({jail.reason})" if jail.reason else ""
+            log.info(f"{jail.name}: found {jail.state}{reason}")
+        self._loop.call_soon(partial(self._adopted, jails))
+
+    def _adopted(self, jails: Sequence[Adopted]) -> None:
+        if self._ending:
+            return
+        self._keeper.adopted(jails)
+        held, self._held = self._held or [], None
+        for call in held:
+            self._begin(call)
+        self.quiet_changed()
+
+    # Calls -------------------------------------------------------------------------------------
+
+    def call(
+        self,
+        peer: Peer,
+        method: str,
+        params: dict[str, Any],
+        progress: Callable[[str], None],
+        reply: Reply,
+    ) -> Call:
+        """Have `method` done. `reply` is called exactly once, maybe before this returns, unless
+        the call is abandoned."""
+        call = Call(peer, method, progress, reply)
+        self._pending.add(call)
+        try:
+            call.params = methods.check(method, params)
+            if self._ending:
+                raise _ending()
+        except NetjailError as error:
+            self._finish(call, error)
+            return call
+        about = methods.METHODS[method]
+        profiles = call.params[about.profile] if about.profile is not None else None
+        wanted = profiles if isinstance(profiles, list) else [profiles]
+        self._authorise(call, about.action, wanted)
+        return call
+
+    def _authorise(self, call: Call, action: str | None, profiles: Sequence[str | None]) -> None:
+        """For one profile after the other; then begin."""
+        if action is None or not profiles:
+            self._hold_or_begin(call)
+            return
+
+        def verdict(error: NetjailError | None) -> None:
+            if error is not None:
+                self._finish(call, error)
+            else:
+                self._authorise(call, action, profiles[1:])
+
+        authorise(call.peer, action, profiles[0], verdict)
+
+    def _hold_or_begin(self, call: Call) -> None:
+        if call.method == "hello":
+            self._finish(call, _hello())
+        elif self._ending:
+            self._finish(call, _ending())
+        elif self._held is not None:
+            self._held.append(call)
+        else:
+            self._begin(call)
+
+    def _begin(self, call: Call) -> None:
+        begin = getattr(self, "_begin_" + call.method.replace(".", "_"), None)
+        if begin is not None:
+            begin(call, **call.params)
+            return
+        query = _QUERIES[call.method]
+        self._workers.run(lambda: self._work(call, lambda: query(self._queries, **call.params)))
+
+    def _begin_up(self, call: Call, profile: str, wait: float) -> None:
+        def up(turn: Turn) -> Result:
+            pointless = lambda: call.abandoned or self._ending  # noqa: E731
+            return self._operations.up(turn, profile, wait, self._say(call), pointless)
+
+        self._in_turn(call, [profile], up)
+
+    def _begin_down(self, call: Call, profiles: list[str] | None, kill: bool) -> None:
+        busy = self._turns.busy()
+        everything = profiles is None
+        if profiles is None:
+            profiles = sorted({entry.name for entry in self.registry.live()} | busy)
+        # Apart where nothing ties them together. What a waiting operation will tie is not known
+        # yet: then all in one turn.
+        together = [profiles] if busy.intersection(profiles) else self._tied(profiles)
+        results: dict[str, Result] = {}
+        lane = Lane(DOWN_WIDTH)
+        left = len(together)
+
+        def group_done(names_: list[str], done: list[Result] | NetjailError) -> None:
+            nonlocal left
+            left -= 1
+            if isinstance(done, NetjailError):
+                done = [
+                    {
+                        "profile": name,
+                        "state": self.registry.get(name).state,
+                        "changed": False,
+                        "errors": [done.as_dict()],
+                    }
+                    for name in names_
+                ]
+            results.update((each["profile"], each) for each in done)
+            if left == 0:
+                ordered = [results[name] for name in profiles]
+                if everything:  # what an operation only looked at is none of what was meant
+                    ordered = [
+                        each for each in ordered if each["changed"] or each["state"] != "down"
+                    ]
+                self._finish(call, {"results": ordered})
+
+        if not profiles:
+            self._finish(call, {"results": []})
+            return
+        for group in together:
+
+            def job(_turn: Turn, group: list[str] = group) -> None:
+                done: list[Result] | NetjailError
+                try:
+                    if self._ending:
+                        raise _ending()
+                    done = self._operations.down(group, kill, self._say(call))
+                except NetjailError as error:
+                    done = error
+                except Exception:
+                    log.crash("while taking down " + ", ".join(group))
+                    done = internal("down")
+                self._loop.call_soon(partial(group_done, group, done))
+
+            self._turns.submit(group, job, lane)
+
+    def _begin_profile_add(self, call: Call, name: str, text: str, replace: bool) -> None:
+        self._in_turn(call, [name], lambda _turn: self._queries.add(name, text, replace))
+
+    def _begin_profile_remove(self, call: Call, name: str, down: bool) -> None:
+        def remove(_turn: Turn) -> Result:
+            if self.registry.get(name).live:
+                if not down:
+                    raise NetjailError(
+                        "in-use", f"profile {name} is up", f"netjail profile remove --down {name}"
+                    )
+                result = self._operations.down([name], False, self._say(call))[0]
+                if result["state"] != "down":
+                    raise NetjailError.from_dict(result["errors"][0])
+            self._queries.remove(name)
+            return {}
+
+        self._in_turn(call, [name], remove)
+
+    def _begin_enter(self, call: Call, profile: str, pid: int) -> None:
+        def enter() -> Result:
+            entry = self.registry.get(profile)
+            if not entry.live:
+                raise NetjailError("not-up", f"profile {profile} is not up")
+            if entry.stop == "when-idle":
+                inside = {each.pid for each in self._rooms.engine.programs([profile])}
+                if pid not in inside and _running(pid):
+                    raise NetjailError(
+                        "bad-request", f"process {pid} does not run in profile {profile}"
+                    )
+                self._keeper.entered(profile, pid)
+            return {}
+
+        self._workers.run(lambda: self._work(call, enter))
+
+    def _tied(self, profiles: Sequence[str]) -> list[list[str]]:
+        """The profiles in groups, within which some go through others."""
+        groups: dict[str, list[str]] = {name: [name] for name in profiles}
+        for name in profiles:
+            through = self.registry.get(name).through
+            if through in groups and groups[through] is not groups[name]:
+                merged = groups[through] + groups[name]
+                for member in merged:
+                    groups[member] = merged
+        return list({id(group): group for group in groups.values()}.values())
+
+    # In workers, and back ----------------------------------------------------------------------
+
+    def _in_turn(self, call: Call, profiles: Sequence[str], do: Callable[[Turn], Result]) -> None:
+        def job(turn: Turn) -> None:
+            def run() -> Result:
+                if self._ending:
+                    raise _ending()
+                return do(turn)
+
+            self._work(call, run)
+
+        self._turns.submit(profiles, job)
+
+    def _work(self, call: Call, do: Callable[[], Result]) -> None:
+        outcome: Result | NetjailError
+        try:
+            outcome = do()
+        except NetjailError as error:
+            outcome = error
+        except Exception:
+            log.crash(f"in {call.method}")
+            outcome = internal(call.method)
+        self._loop.call_soon(partial(self._finish, call, outcome))
+
+    def _say(self, call: Call) -> Callable[[str], None]:
+        def tell(text: str) -> None:
+            if not call.abandoned and not call.done:
+                call.progress(text)
+
+        return lambda text: self._loop.call_soon(partial(tell, text))
+
+    def _finish(self, call: Call, outcome: Result | NetjailError) -> None:
+        assert not call.done, call.method
+        call.done = True
+        self._pending.discard(call)
+        if not call.abandoned:
+            call.reply(outcome)
+        self.quiet_changed()
+
+
+_QUERIES: dict[str, Callable[..., Result]] = {
+    "list": Queries.list_all,
+    "status": Queries.status,
+    "ps": Queries.ps,
+    "kill": Queries.kill,
+    "plan": Queries.plan,
+    "doctor": Queries.doctor,
+    "profile.get": Queries.get,
+    "profile.check": Queries.check,
+}
+
+
+def _hello() -> Result:
+    return {"version": netjail.__version__, "protocol": names.PROTOCOL, "pid": os.getpid()}
+
+
+def _ending() -> NetjailError:
+    return NetjailError("interrupted", "the helper is ending", "run the command again")
+
+
+def _running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the helper needs of the other rooms, as protocols, and the real ones, imported late.
+
+The manager sees only these, so its tests run it over fakes, and the socket listens before the
+heavy imports begin.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Protocol
+
+from netjail.errors import NetjailError
+from netjail.profile.model import Profile
+
+Say = Callable[[str], None]
+
+
+class Process(Protocol):
+    """A program that serves a jail from outside (wireguard-go, dnsmasq)."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def pid(self) -> int: ...
+    def alive(self) -> bool:
+        """Whether the pid still is this process, and no other that was given its number."""
+        ...
+
+
+class Up(Protocol):
+    @property
+    def changed(self) -> bool: ...
+    @property
+    def processes(self) -> Sequence[Process]: ...
+
+
+class Adopted(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def reason(self) -> str | None: ...
+    @property
+    def processes(self) -> Sequence[Process]: ...
+    @property
+    def stop(self) -> str: ...
+    @property
+    def since(self) -> float: ...
+    @property
+    def through(self) -> str | None: ...
+
+
+class Step(Protocol):
+    def describe(self) -> tuple[str, str | None]: ...
+
+
+class Program(Protocol):
+    @property
+    def profile(self) -> str: ...
+    @property
+    def pid(self) -> int: ...
+    @property
+    def ppid(self) -> int: ...
+    @property
+    def uid(self) -> int: ...
+    @property
+    def command(self) -> str: ...
+    @property
+    def argv(self) -> Sequence[str]: ...
+    @property
+    def started(self) -> float: ...
+
+
+class Check(Protocol):
+    @property
+    def code(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def hint(self) -> str | None: ...
+
+
+class Engine(Protocol):
+    """Blocking; called from worker threads, at most one operation per profile at a time."""
+
+    def start(self) -> Sequence[Adopted]: ...
+    def up(self, profile: Profile, progress: Say = ...) -> Up: ...
+    def wait_answer(self, name: str, seconds: float, progress: Say) -> bool | None: ...
+    def down(self, name: str, progress: Say = ...) -> Sequence[NetjailError]: ...
+    def close(self, name: str, force: bool = ...) -> Sequence[int]: ...
+    def plan(self, profile: Profile) -> Sequence[Step]: ...
+    def status(self, name: str, profile: Profile | None) -> dict[str, Any]: ...
+    def programs(self, names: Collection[str] | None = ...) -> Sequence[Program]: ...
+    def answering(self, name: str) -> bool | None: ...
+    def host_changed(self) -> None: ...
+    def known(self) -> Sequence[str]: ...
+
+
+class Store(Protocol):
+    def names(self) -> Sequence[str]: ...
+    def load(self, name: str) -> Profile: ...
+    def read_text(self, name: str) -> str: ...
+    def save(self, name: str, text: str, replace: bool) -> None: ...
+    def remove(self, name: str) -> None: ...
+    def parse(self, name: str, text: str) -> tuple[Profile, Sequence[str]]: ...
+    def signature(self, name: str) -> object:
+        """Something that differs once the profile's file has changed; None: there is no file."""
+        ...
+
+
+class Rooms(Protocol):
+    @property
+    def engine(self) -> Engine: ...
+    @property
+    def store(self) -> Store: ...
+    def checks(self) -> Sequence[Check]: ...
+
+
+class RealStore:
+    """netjail.profile, as `Store`."""
+
+    def __init__(self) -> None:
+        from netjail.profile import store, toml
+
+        self._store = store
+        self.names = store.names
+        self.load = store.load
+        self.read_text = store.read_text
+        self.remove = store.remove
+        self.parse = toml.parse
+
+    def save(self, name: str, text: str, replace: bool) -> None:
+        self._store.save(name, text, replace)
+
+    def signature(self, name: str) -> object:
+        try:
+            status = os.stat(self._store.path(name), follow_symlinks=False)
+        except OSError:
+            return None
+        # ctime too: an owner or mode that netjail refuses is mended without a change of mtime.
+        return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+class RealRooms:
+    """The rooms of this package, imported when first asked for, which must not be on the main
+    loop's thread: it takes a while."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None
+        self._store: RealStore | None = None
+
+    @property
+    def engine(self) -> Engine:
+        if self._engine is None:
+            with self._lock:
+                if self._engine is None:
+                    from netjail.engine.api import Engine as RealEngine
+
+                    self._engine = RealEngine()
+        return self._engine
+
+    @property
+    def store(self) -> Store:
+        if self._store is None:
+            with self._lock:
+                self._store = self._store or RealStore()
+        return self._store
+
+    def checks(self) -> Sequence[Check]:
+        from netjail.engine import doctor
+
+        return doctor.checks()
