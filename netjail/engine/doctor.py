@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What stands between this machine and working profiles: each finding with its remedy.
+
+Looks only; what has to be tried is tried in a namespace of its own that goes at once.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from netjail import names
+from netjail.engine import hostdns, process
+from netjail.engine.hostfacts import read_sysctl
+from netjail.engine.netlink import NetlinkError, Socket, new_wireguard
+from netjail.errors import NetjailError
+from netjail.launch import syscalls
+
+Status = Literal["ok", "info", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding. `code` is stable; `hint` says what to do, None where nothing needs doing."""
+
+    code: str
+    title: str
+    status: Status
+    text: str
+    hint: str | None = None
+
+
+def checks() -> list[Check]:
+    """All findings, in the order in which a person would look. Never raises."""
+    found: list[Check] = []
+    for look in _LOOKS:
+        try:
+            found.extend(look())
+        except (OSError, NetjailError) as error:
+            found.append(Check("look", look.__name__.strip("_"), "warning", str(error)))
+    return found
+
+
+def _programs() -> Iterator[Check]:
+    for name, needed, why in (
+        ("wg", True, "sets up WireGuard tunnels"),
+        ("nft", True, "lets veth profiles out through NAT"),
+        ("dnsmasq", False, "relays DNS where the host's resolver is on loopback"),
+    ):
+        if shutil.which(name, path=process.PATH):
+            yield Check(f"program-{name}", name, "ok", f"installed ({why})")
+        else:
+            yield Check(
+                f"program-{name}",
+                name,
+                "error" if needed else "warning",
+                f"not installed; it {why}",
+                f"sudo apt install {process.PACKAGES[name]}",
+            )
+
+
+def _wireguard() -> Iterator[Check]:
+    title = "WireGuard"
+    userspace = shutil.which("wireguard-go", path=process.PATH)
+    if _in_scratch(_kernel_wireguard):
+        yield Check("wireguard", title, "ok", "in the kernel")
+    elif userspace and os.path.exists("/dev/net/tun"):
+        yield Check("wireguard", title, "ok", "by wireguard-go; this kernel has no WireGuard")
+    elif userspace:
+        yield Check(
+            "wireguard",
+            title,
+            "error",
+            "this kernel has no WireGuard, and wireguard-go needs /dev/net/tun, which is missing",
+            "sudo modprobe tun; in a container the device has to be passed in",
+        )
+    else:
+        yield Check(
+            "wireguard",
+            title,
+            "error",
+            "neither in the kernel nor as wireguard-go",
+            "sudo apt install wireguard-go",
+        )
+
+
+def _kernel_wireguard() -> bool:
+    with Socket() as netlink:
+        try:
+            netlink.send(new_wireguard("nj-probe", 1420, names.LINK_GROUP))
+        except NetlinkError as error:
+            if error.errno == errno.EOPNOTSUPP:
+                return False
+            raise
+    return True
+
+
+def _in_scratch(test: Callable[[], bool]) -> bool:
+    """Run a test in a network namespace that nobody else sees."""
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        syscalls.unshare(syscalls.CLONE_NEWNET)
+        try:
+            return test()
+        finally:
+            syscalls.setns(home, syscalls.CLONE_NEWNET)
+    finally:
+        os.close(home)
+
+
+def _kernel() -> Iterator[Check]:
+    with open("/proc/filesystems", encoding="ascii") as file:
+        has_overlay = any(line.split()[-1] == "overlay" for line in file)
+    if has_overlay:
+        yield Check("overlay", "overlay file system", "ok", "in the kernel")
+    else:
+        yield Check(
+            "overlay",
+            "overlay file system",
+            "warning",
+            "not loaded; a jail's own /etc is an overlay",
+            "sudo modprobe overlay",
+        )
+    if read_sysctl("net/ipv6/conf/all/disable_ipv6") == "0":
+        yield Check("ipv6", "IPv6", "ok", "on")
+    else:
+        yield Check("ipv6", "IPv6", "info", "off on this host; jails get IPv4 only")
+
+
+def _writable() -> Iterator[Check]:
+    for path, why in (
+        ("/etc", "profiles and /etc/netns are kept there"),
+        ("/run", "live jails are kept there"),
+        ("/proc/sys/net", "veth profiles switch forwarding there"),
+    ):
+        if os.statvfs(path).f_flag & os.ST_RDONLY:
+            yield Check("writable", path, "error", f"read-only; {why}", f"mount {path} read-write")
+        else:
+            yield Check("writable", path, "ok", "writable")
+    free = os.statvfs("/run")
+    if free.f_bavail * free.f_frsize < 1 << 20:
+        yield Check("space", "/run", "error", "less than 1 MB is free", "free some space on /run")
+
+
+def _uplink() -> Iterator[Check]:
+    with Socket() as netlink:
+        for title, address in (("IPv4", "198.51.100.1"), ("IPv6", "2001:db8::1")):
+            found = netlink.route_to(address)
+            link = netlink.link_by_index(found.get_attr("RTA_OIF")) if found is not None else None
+            if link is None:
+                text, status = "the host has no default route", "info"
+            else:
+                text, status = f"leaves by {link.get_attr('IFLA_IFNAME')}", "ok"
+            yield Check(f"route-{title.lower()}", f"{title} uplink", status, text)  # type: ignore[arg-type]
+
+
+def _resolver() -> Iterator[Check]:
+    dns = hostdns.read()
+    title = "the host's resolver"
+    if dns.servers:
+        yield Check("dns", title, "ok", f"{', '.join(dns.servers)} (from {dns.origin})")
+    elif dns.stubs:
+        yield Check(
+            "dns", title, "ok", f"{', '.join(dns.stubs)}, on loopback: dnsmasq relays to it"
+        )
+    else:
+        yield Check(
+            "dns",
+            title,
+            "warning",
+            "/etc/resolv.conf names no server",
+            "endpoint names do not resolve; use addresses, or give the host a resolver",
+        )
+
+
+def _firewalls() -> Iterator[Check]:
+    """Chains of others that drop what is forwarded: our accept cannot undo their drop."""
+    if shutil.which("nft", path=process.PATH) is None:
+        return
+    listed = json.loads(process.run(["nft", "-j", "list", "chains"]))["nftables"]
+    dropping = sorted({_table_of(item["chain"]) for item in listed if _drops(item.get("chain"))})
+    if not dropping:
+        yield Check("forward", "forwarding", "ok", "no other rule set drops forwarded packets")
+        return
+    named = ", ".join(dropping)
+    yield Check(
+        "forward",
+        "forwarding",
+        "warning",
+        f"another rule set drops forwarded packets by default ({named}); Docker, ufw and firewalld "
+        "do that. Tunnels are not affected; veth profiles are",
+        _forward_hint(listed),
+    )
+
+
+def _drops(chain: dict[str, Any] | None) -> bool:
+    return (
+        chain is not None
+        and chain.get("hook") == "forward"
+        and chain.get("policy") == "drop"
+        and chain.get("table") != names.NFT_TABLE
+    )
+
+
+def _table_of(chain: dict[str, Any]) -> str:
+    return f"{chain['family']} {chain['table']} {chain['name']}"
+
+
+def _forward_hint(listed: list[dict[str, Any]]) -> str:
+    chains = {item["chain"]["name"] for item in listed if "chain" in item}
+    prefix = names.HOST_IF_PREFIX
+    if "DOCKER-USER" in chains:
+        return (
+            f"sudo iptables -I DOCKER-USER -i {prefix}+ -j ACCEPT; sudo iptables -I DOCKER-USER "
+            f"-o {prefix}+ -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT"
+        )
+    if any(name.startswith("ufw") for name in chains):
+        return f"sudo ufw route allow in on {prefix}PROFILE"
+    return f"let interfaces called {prefix}* through in that rule set"
+
+
+def _profiles() -> Iterator[Check]:
+    from netjail.profile import store
+
+    found = store.names()
+    bad = 0
+    for name in found:
+        try:
+            store.load(name)
+        except NetjailError as error:
+            bad += 1
+            text = "; ".join(error.problems) or error.message
+            yield Check("profile", f"profile {name}", "error", text, f"netjail profile edit {name}")
+    if not bad:
+        yield Check("profiles", "profiles", "ok", f"{len(found)} on file, all valid")
+
+
+_LOOKS: tuple[Callable[[], Iterator[Check]], ...] = (
+    _programs,
+    _wireguard,
+    _kernel,
+    _writable,
+    _uplink,
+    _resolver,
+    _firewalls,
+    _profiles,
+)
