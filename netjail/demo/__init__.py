@@ -1,2 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A little internet in throw-away namespaces, for the demonstration and for the tests."""
+"""`netjail demo`: a little internet in throw-away namespaces, and the story told on it.
+
+The same stage carries the network tests (tests/netns).
+"""
