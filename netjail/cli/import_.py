@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from typing import Any
 
-_OVPN_WORDS = frozenset({"client", "remote", "dev", "proto", "<ca>", "<cert>", "auth-user-pass"})
-
 
 def parser() -> VerbParser:
     """The arguments of `import`."""
@@ -60,9 +58,9 @@ def parser() -> VerbParser:
 
 def execute(args: Namespace, context: Context) -> Result:
     """{profile, left_out: [{line, text, why}], warnings}."""
-    text = reading.read(args.file)
+    data = reading.read_bytes(args.file)
     name = args.name or reading.name_from(args.file)
-    if looks_like_openvpn(args.file, text):
+    if args.file.lower().endswith(".ovpn"):
         raise NetjailError(
             "not-yet",
             "This is an OpenVPN file; this version of netjail reads WireGuard files only.",
@@ -73,7 +71,7 @@ def execute(args: Namespace, context: Context) -> Result:
     from netjail.profile import toml, wgquick
     from netjail.profile.model import Dns, Profile
 
-    imported = wgquick.parse(text)
+    imported = wgquick.parse(wgquick.decode(data))
     profile = Profile(
         name=name,
         uplink=replace(imported.uplink, through=args.through),
@@ -89,25 +87,10 @@ def execute(args: Namespace, context: Context) -> Result:
         replace=args.replace,
     )
     left_out = [
-        {"line": item.line_no, "text": item.text_without_secrets, "why": item.why}
-        for item in imported.left_out
+        {"line": item.line_no, "text": item.text, "why": item.why} for item in imported.left_out
     ]
     warnings = list(dict.fromkeys([*imported.warnings, *answer.get("warnings", ())]))
     return Result({"profile": name, "left_out": left_out, "warnings": warnings})
-
-
-def looks_like_openvpn(path: str, text: str) -> bool:
-    """Whether this is OpenVPN's format rather than wg-quick's."""
-    if path.lower().endswith(".ovpn"):
-        return True
-    first_words = set()
-    for line in text.splitlines():
-        words = line.split()
-        if line.lstrip().startswith("["):
-            return False
-        if words:
-            first_words.add(words[0].lower())
-    return len(first_words & _OVPN_WORDS) >= 2
 
 
 def render(data: dict[str, Any], output: Output) -> None:

@@ -41,7 +41,7 @@ def parser() -> VerbParser:
 
 
 def execute(args: Namespace, context: Context) -> Result:
-    """{profile, changed, state, warnings}."""
+    """{profile, changed, warnings}."""
     name = args.profile
     before = context.call("profile.get", "reading the profile", name=name)["text"]
     command = editor(os.environ)
@@ -77,9 +77,9 @@ def _edit(context: Context, name: str, path: str, before: str, command: list[str
         if after is None:
             raise NetjailError("system", "The editor left no readable file; nothing was changed.")
         if after == before:
-            return Result({"profile": name, "changed": False, "state": None, "warnings": []})
+            return Result({"profile": name, "changed": False, "warnings": []})
         try:
-            warnings = context.call("profile.check", "checking", name=name, text=after)["warnings"]
+            context.call("profile.check", "checking", name=name, text=after)
         except NetjailError as error:
             if error.code != "invalid-profile":
                 raise
@@ -96,10 +96,11 @@ def _edit(context: Context, name: str, path: str, before: str, command: list[str
                 f"{name} was changed by someone else meanwhile; your changes were not stored.",
                 f"See the other text with `netjail profile show {name}`.",
             )
-        context.call("profile.add", "storing the profile", name=name, text=after, replace=True)
-        profiles = context.call("list", "looking at its state")["profiles"]
-        state = next((p["state"] for p in profiles if p["name"] == name), None)
-        return Result({"profile": name, "changed": True, "state": state, "warnings": warnings})
+        answer = context.call(
+            "profile.add", "storing the profile", name=name, text=after, replace=True
+        )
+        warnings = list(answer.get("warnings", ()))
+        return Result({"profile": name, "changed": True, "warnings": warnings})
 
 
 def editor(environ: Mapping[str, str]) -> list[str]:
@@ -169,6 +170,3 @@ def render(data: dict[str, Any], output: Output) -> None:
     output.line("Stored ", Text(name, "bold"), ".")
     for warning in data["warnings"]:
         output.line(Text("Note: ", "yellow"), warning)
-    if data["state"] not in (None, "down"):
-        output.line(f"It is {data['state']} as it was; for the changes to count:")
-        output.line("  ", Text(f"sudo netjail down {name} && sudo netjail up {name}", "cyan"))

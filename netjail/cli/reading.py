@@ -16,27 +16,30 @@ MAX_BYTES = 1 << 20
 
 
 def read(path: str) -> str:
-    """The text of `path`, or of standard input for `-`. Raises NetjailError.
+    """The text of `path` (TOML, hence UTF-8), or of standard input for `-`. Raises `usage`."""
+    data = read_bytes(path)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise NetjailError("usage", f"{_shown(path)} is not a text file in UTF-8.") from None
 
-    UTF-8 or (as Windows editors write) UTF-16 with its mark. Where it is neither, but plain
-    text otherwise, Latin-1: only comments hold such letters, everything else is judged later.
-    """
-    shown = "standard input" if path == "-" else path
-    data = _read_bytes(path, shown)
+
+def read_bytes(path: str) -> bytes:
+    """The content of `path`, or of standard input for `-`. Raises `usage`."""
+    data = _read_bytes(path, _shown(path))
     if len(data) > MAX_BYTES:
+        raise NetjailError("usage", f"{_shown(path)} is longer than 1 MiB: it is no profile.")
+    if b"\0" in data and not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise NetjailError(
             "usage",
-            f"{shown} is longer than 1 MiB: it cannot be a profile.",
-            "Name the file that your VPN provider gave you.",
-        )
-    text = _decode(data)
-    if any(c < " " and c not in "\t\n\r\f" for c in text):
-        raise NetjailError(
-            "usage",
-            f"{shown} is not a text file.",
+            f"{_shown(path)} is not a text file.",
             "If it is an archive (.zip, .tar.gz), unpack it and name one of the files in it.",
         )
-    return text
+    return data
+
+
+def _shown(path: str) -> str:
+    return "Standard input" if path == "-" else path
 
 
 def _read_bytes(path: str, shown: str) -> bytes:
@@ -64,32 +67,14 @@ def _read_bytes(path: str, shown: str) -> bytes:
         raise NetjailError("usage", f"{shown} is not a file name.") from None
 
 
-def _decode(data: bytes) -> str:
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return data.decode("utf-16", errors="replace").removeprefix("\ufeff")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
-
-
 def name_from(path: str) -> str:
-    """The profile name that a file's name suggests: `/tmp/SE Stockholm#1.conf` -> se-stockholm-1.
-
-    Raises `usage` where it suggests none.
-    """
-    stem = os.path.basename(path)
-    for ending in (".conf", ".toml", ".ovpn", ".txt"):
-        if stem.lower().endswith(ending):
-            stem = stem[: -len(ending)]
-            break
-    letters = [c if names.valid_name(c) or c == "_" else "-" for c in stem.lower()]
-    words = [word for word in "".join(letters).split("-") if word]
-    name = "-".join(words).strip("_-")[: names.NAME_MAX].rstrip("-_")
-    if path == "-" or not names.valid_name(name):
+    """The profile name that a file's name suggests. Raises `usage` for standard input."""
+    if path == "-":
         raise NetjailError(
             "usage",
-            "The profile needs a name.",
+            "What comes from standard input needs a name.",
             "Give it one with --name, for example --name vpn.",
         )
-    return name
+    from netjail.profile.wgquick import suggest_name
+
+    return suggest_name(os.path.basename(path).removesuffix(".toml").removesuffix(".ovpn"))

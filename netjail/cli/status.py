@@ -83,7 +83,7 @@ def brief(status: dict[str, Any], now: float) -> list[tuple[str, list[object]]]:
     return [
         ("uplink", [_uplink(status)]),
         ("endpoint", _endpoints(uplink)),
-        ("handshake", _handshakes(uplink, now)),
+        ("handshake", _handshakes(status, now)),
         ("traffic", _traffic(status)),
         ("programs", [str(count)] if count else ["none"]),
     ]
@@ -99,8 +99,9 @@ def full(status: dict[str, Any], now: float) -> list[tuple[str, list[object]]]:
         ("uplink", [_uplink(status)]),
         ("through", [uplink["through"]] if uplink.get("through") else []),
         ("endpoint", _endpoints(uplink)),
-        ("handshake", _handshakes(uplink, now)),
+        ("handshake", _handshakes(status, now)),
         ("traffic", _traffic(status)),
+        ("gateway", list(uplink.get("gateways") or ())),
         ("MTU", [str(mtu)] if mtu else []),
         (
             "addresses",
@@ -134,21 +135,19 @@ def programs(status: dict[str, Any], output: Output) -> None:
 
 def _uplink(status: dict[str, Any]) -> str:
     uplink = status.get("uplink") or {}
-    kind = str(status.get("kind") or "none")
-    parts = [kind]
+    kind = str(status.get("kind") or "?")
     if kind == "none":
         return "none (loopback only)"
-    if uplink.get("implementation"):
-        parts.append(f"by {uplink['implementation']}" if kind == "wireguard" else "")
-    if uplink.get("interface"):
+    parts = [kind]
+    if kind == "wireguard" and uplink.get("implementation"):
+        parts[0] += f" ({uplink['implementation']})"
+    if uplink.get("interface") and status.get("state") != "down":
         parts.append(f"as {uplink['interface']}")
+    if uplink.get("host_interface"):
+        parts.append(f"to {uplink['host_interface']} on the host")
     if uplink.get("way_out"):
-        parts.append(f"out by {uplink['way_out']}")
-    if uplink.get("gateway"):
-        gateway = uplink["gateway"]
-        listed = ", ".join(map(str, gateway)) if isinstance(gateway, list) else str(gateway)
-        parts.append(f"by gateway {listed}" if listed else "")
-    return " ".join(filter(None, parts))
+        parts.append(f"and out by {uplink['way_out']}")
+    return " ".join(parts)
 
 
 def _endpoints(uplink: dict[str, Any]) -> list[object]:
@@ -162,9 +161,11 @@ def _endpoints(uplink: dict[str, Any]) -> list[object]:
     return listed
 
 
-def _handshakes(uplink: dict[str, Any], now: float) -> list[object]:
-    peers = uplink.get("peers") or ()
+def _handshakes(status: dict[str, Any], now: float) -> list[object]:
+    peers = (status.get("uplink") or {}).get("peers") or ()
     several = len(peers) > 1
+    if status.get("state") == "down":
+        return []
     lines: list[object] = []
     for peer in peers:
         when = peer.get("latest_handshake")
@@ -175,7 +176,7 @@ def _handshakes(uplink: dict[str, Any], now: float) -> list[object]:
 
 def _traffic(status: dict[str, Any]) -> list[object]:
     received, sent = status.get("received"), status.get("sent")
-    if received is None or sent is None:
+    if received is None or sent is None or status.get("state") == "down":
         return []
     return [f"{size(received)} received, {size(sent)} sent"]
 

@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The contract of --json: one line, this envelope, these keys of these types for each verb.
+
+Scripts rely on it. Adding a key is fine; removing, renaming or changing the type of one is not,
+short of a new number in the envelope.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netjail.cli import app, verbs
+from netjail.errors import NetjailError
+
+TEXT, NUMBER, FLAG = str, (int, float), bool
+MAYBE_TEXT = (str, type(None))
+MAYBE_NUMBER = (int, float, type(None))
+
+PROFILE_UP = {
+    "profile": TEXT,
+    "state": TEXT,
+    "reason": MAYBE_TEXT,
+    "changed": FLAG,
+    "answered": (bool, type(None)),
+}
+PROGRAM = {
+    "profile": TEXT,
+    "pid": int,
+    "ppid": int,
+    "uid": int,
+    "user": TEXT,
+    "command": TEXT,
+    "argv": [TEXT],
+    "started": MAYBE_NUMBER,
+}
+LISTED = {
+    "name": TEXT,
+    "description": TEXT,
+    "kind": MAYBE_TEXT,
+    "state": TEXT,
+    "reason": MAYBE_TEXT,
+    "since": MAYBE_NUMBER,
+}
+STATUS = {
+    **LISTED,
+    "netns": MAYBE_TEXT,
+    "uplink": {
+        "interface": MAYBE_TEXT,
+        "implementation": MAYBE_TEXT,
+        "through": MAYBE_TEXT,
+        "endpoint": MAYBE_TEXT,
+        "peers": [
+            {
+                "public_key": TEXT,
+                "endpoint": MAYBE_TEXT,
+                "allowed_ips": [TEXT],
+                "latest_handshake": MAYBE_NUMBER,
+                "received": int,
+                "sent": int,
+                "persistent_keepalive": MAYBE_NUMBER,
+            }
+        ],
+        "way_out": MAYBE_TEXT,
+    },
+    "received": MAYBE_NUMBER,
+    "sent": MAYBE_NUMBER,
+    "mtu": MAYBE_NUMBER,
+    "addresses": [{"interface": TEXT, "address": TEXT}],
+    "routes": [TEXT],
+    "dns": {"mode": MAYBE_TEXT, "servers": [TEXT], "search": [TEXT]},
+    "neighbours": [
+        {"address": TEXT, "lladdr": MAYBE_TEXT, "interface": TEXT, "state": TEXT},
+    ],
+    "programs": [PROGRAM],
+    "processes": [{"name": TEXT, "pid": int}],
+}
+CHECK = {"code": TEXT, "title": TEXT, "status": TEXT, "text": TEXT, "hint": MAYBE_TEXT}
+
+CONTRACT: dict[str, Any] = {
+    "list": {"profiles": [{**LISTED, "programs": int}]},
+    "status": {"profile": MAYBE_TEXT, "profiles": [STATUS]},
+    "up": {"results": [PROFILE_UP]},
+    "down": {
+        "results": [
+            {
+                "profile": TEXT,
+                "state": TEXT,
+                "changed": FLAG,
+                "errors": [{"code": TEXT, "message": TEXT, "hint": MAYBE_TEXT, "problems": [TEXT]}],
+            }
+        ]
+    },
+    "ps": {"profile": MAYBE_TEXT, "programs": [PROGRAM]},
+    "kill": {"profile": TEXT, "signal": int, "signalled": [int]},
+    "plan": {"profile": TEXT, "state": TEXT, "steps": [{"what": TEXT, "command": MAYBE_TEXT}]},
+    "doctor": {"checks": [CHECK]},
+    "import": {
+        "profile": TEXT,
+        "left_out": [{"line": int, "text": TEXT, "why": TEXT}],
+        "warnings": [TEXT],
+    },
+    "export": {"profile": TEXT, "text": TEXT},
+    "profile add": {"profile": TEXT, "warnings": [TEXT]},
+    "profile show": {"profile": TEXT, "text": TEXT},
+    "profile edit": {"profile": TEXT, "changed": FLAG, "warnings": [TEXT]},
+    "profile remove": {"removed": [TEXT]},
+    "profile validate": {
+        "files": [{"file": TEXT, "ok": FLAG, "problems": [TEXT], "warnings": [TEXT]}]
+    },
+}
+
+ERROR = {"code": TEXT, "message": TEXT, "hint": MAYBE_TEXT, "problems": [TEXT]}
+
+
+def matches(value: Any, shape: Any, where: str = "result") -> None:
+    """Assert that `value` has all that `shape` says (it may have more)."""
+    if isinstance(shape, dict):
+        assert isinstance(value, dict), where
+        for key, inner in shape.items():
+            assert key in value, f"{where}.{key} is missing"
+            matches(value[key], inner, f"{where}.{key}")
+    elif isinstance(shape, list):
+        assert isinstance(value, list), where
+        for number, item in enumerate(value):
+            matches(item, shape[0], f"{where}[{number}]")
+    else:
+        if isinstance(value, bool) and shape is int:
+            raise AssertionError(where)
+        assert isinstance(value, shape), f"{where} is {value!r}"
+
+
+def sample(shape: Any) -> Any:
+    """A value of that shape, for the fake helper to answer with."""
+    if isinstance(shape, dict):
+        return {key: sample(inner) for key, inner in shape.items()}
+    if isinstance(shape, list):
+        return [sample(shape[0])]
+    kinds = shape if isinstance(shape, tuple) else (shape,)
+    return {str: "up", int: 7, float: 7.5, bool: True}[kinds[0]]
+
+
+CONF = """\
+[Interface]
+PrivateKey = yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=
+Address = 10.2.0.2/32
+PostUp = true
+[Peer]
+PublicKey = xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=
+AllowedIPs = 0.0.0.0/0
+Endpoint = 198.51.100.7:51820
+"""
+
+
+@pytest.fixture
+def files(tmp_path: Path, cli, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """The words for each verb, and a helper that answers in the shapes of the contract."""
+    monkeypatch.setenv("VISUAL", "true")
+    conf, toml = tmp_path / "vpn.conf", tmp_path / "lab.toml"
+    conf.write_text(CONF)
+    toml.write_text('version = 1\n[uplink]\nkind = "none"\n')
+    cli.client.answers = {
+        "list": sample(CONTRACT["list"]),
+        "status": {"profile": sample(STATUS)},
+        "up": sample(PROFILE_UP),
+        "down": {"results": [{**sample(CONTRACT["down"]["results"][0]), "errors": []}]},
+        "ps": sample(CONTRACT["ps"]),
+        "kill": {"signalled": [1]},
+        "plan": sample(CONTRACT["plan"]),
+        "doctor": sample(CONTRACT["doctor"]),
+        "profile.add": {"profile": "vpn", "warnings": ["w"]},
+        "profile.check": {"warnings": []},
+        "profile.remove": {},
+    }
+    cli("import", str(conf))
+    stored = cli.client.calls[-1][1]["text"]
+    cli.client.answers["profile.get"] = {"name": "vpn", "text": stored}
+    return {
+        "list": [],
+        "status": [],
+        "up": ["vpn", "lab"],
+        "down": ["--all"],
+        "ps": [],
+        "kill": ["vpn"],
+        "plan": ["vpn"],
+        "doctor": [],
+        "import": [str(conf)],
+        "export": ["vpn"],
+        "profile add": [str(toml)],
+        "profile show": ["vpn"],
+        "profile edit": ["vpn"],
+        "profile remove": ["vpn"],
+        "profile validate": [str(toml)],
+    }
+
+
+def test_every_reporting_verb_is_in_the_contract() -> None:
+    assert set(CONTRACT) == set(verbs.MODULES) - app.NO_JSON
+
+
+@pytest.mark.parametrize("verb", list(CONTRACT))
+@pytest.mark.parametrize("first", [True, False])
+def test_result(verb: str, first: bool, files: dict[str, list[str]], cli) -> None:
+    words = [*verb.split(" "), *files[verb]]
+    assert cli(*(["--json", *words] if first else [*words, "--json"])) == 0
+    assert cli.out.count("\n") == 1
+    assert cli.err == ""
+    envelope = json.loads(cli.out)
+    assert set(envelope) == {"netjail", "verb", "ok", "result"}
+    assert (envelope["netjail"], envelope["verb"], envelope["ok"]) == (1, verb, True)
+    matches(envelope["result"], CONTRACT[verb])
+
+
+@pytest.mark.parametrize("verb", [v for v in CONTRACT if v != "profile validate"])
+def test_error(verb: str, files: dict[str, list[str]], cli) -> None:
+    error = NetjailError("no-helper", "It is\x1b gone.", None, ("a", "b"))
+    cli.client.answers = dict.fromkeys(cli.client.answers, error)
+    words = files[verb][:1]
+    assert cli(*verb.split(" "), *words, "--json") == 1
+    assert cli.out.count("\n") == 1
+    assert "\x1b" not in cli.out
+    assert cli.err == ""
+    envelope = json.loads(cli.out)
+    assert set(envelope) - {"result"} == {"netjail", "verb", "ok", "error"}
+    assert (envelope["netjail"], envelope["verb"], envelope["ok"]) == (1, verb, False)
+    matches(envelope["error"], ERROR)
+    assert envelope["error"]["code"] == "no-helper"
+
+
+@pytest.mark.parametrize("verb", list(CONTRACT))
+def test_usage_error(verb: str, cli) -> None:
+    assert cli(*verb.split(" "), "--no-such-option", "--json") == 2
+    envelope = json.loads(cli.out)
+    assert envelope["verb"] == verb
+    assert envelope["error"]["code"] == "usage"
+
+
+def test_no_verb(cli) -> None:
+    assert cli("--json", "xyzzy") == 2
+    assert json.loads(cli.out)["verb"] is None
+
+
+def test_version(cli) -> None:
+    assert cli("--json", "--version") == 0
+    envelope = json.loads(cli.out)
+    assert envelope["verb"] == "version"
+    assert isinstance(envelope["result"]["version"], str)
+
+
+def test_partial_failure_has_both(cli) -> None:
+    def answer(params: dict[str, Any]) -> Any:
+        if params["profile"] == "a":
+            return NetjailError("no-such-profile", "There is none.")
+        return sample(PROFILE_UP)
+
+    cli.client.answers = {"up": answer}
+    assert cli("up", "a", "b", "--json") == 1
+    envelope = json.loads(cli.out)
+    assert envelope["ok"] is False
+    assert envelope["error"]["code"] == "no-such-profile"
+    matches(envelope["result"], CONTRACT["up"])
+
+
+@pytest.mark.parametrize("verb", sorted(app.PROGRAM_VERBS))
+def test_the_programs_stdout_is_its_own(verb: str, cli) -> None:
+    assert cli("--json", verb, "vpn", "true") == 2
+    assert cli.out == ""
