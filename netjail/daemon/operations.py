@@ -178,7 +178,11 @@ class Operations:
         reason = str(error) if expected else "a bug in netjail; see the helper's log"
         log.warning(f"{name}: up failed: {error}")
         entry = self._registry.get(name)
-        if self._exists(name):
+        try:
+            exists = self._exists(name)
+        except NetjailError:
+            exists = False  # there is no engine at all
+        if exists:
             self._registry.move(name, "failed", reason)
         else:
             self._registry.move(name, "down", reason)

@@ -8,8 +8,10 @@ heavy imports begin.
 from __future__ import annotations
 
 import os
+import sys
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from netjail.errors import NetjailError
@@ -163,19 +165,36 @@ class RealRooms:
         if self._engine is None:
             with self._lock:
                 if self._engine is None:
-                    from netjail.engine.api import Engine as RealEngine
-
+                    with _libraries():
+                        from netjail.engine.api import Engine as RealEngine
                     self._engine = RealEngine()
         return self._engine
 
     @property
     def store(self) -> Store:
         if self._store is None:
-            with self._lock:
+            with self._lock, _libraries():
                 self._store = self._store or RealStore()
         return self._store
 
     def checks(self) -> Sequence[Check]:
-        from netjail.engine import doctor
-
+        with _libraries():
+            from netjail.engine import doctor
         return doctor.checks()
+
+
+@contextmanager
+def _libraries() -> Iterator[None]:
+    """Says which Python library is missing where an import fails for that."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        library = (error.name or "").partition(".")[0]
+        if library in ("", "netjail"):
+            raise
+        raise NetjailError(
+            "missing-program",
+            f"the Python library {library} is not installed for {sys.executable}",
+            f"install it: sudo apt install python3-{library.replace('_', '-')}, and run netjail "
+            "by /usr/bin/python3 (or: python3 -m pip install it for this Python)",
+        ) from None
