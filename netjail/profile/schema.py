@@ -59,6 +59,7 @@ class Report:
         """`locate` words where a path is in the file, `line` gives the order of problems."""
         self._locate = locate
         self._line = line
+        self._count = 0
         self._found: dict[tuple[int, str], None] = {}
         self._warnings: dict[str, None] = {}
         self.settled: set[Path] = set()
@@ -75,11 +76,12 @@ class Report:
         return _first(list(self._warnings))
 
     def bad(self) -> int:
-        """How many problems there are so far."""
-        return len(self._found)
+        """How many times something was wrong so far, settled and repeated ones included."""
+        return self._count
 
     def problem(self, path: Path, text: str) -> None:
         """A complaint about what stands at `path`."""
+        self._count += 1
         if path not in self.settled:
             self._found[(self._line(path) or 0, f"{self._locate(path)}: {text}")] = None
 
