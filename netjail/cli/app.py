@@ -27,6 +27,9 @@ PROGRAM_VERBS = frozenset({"run", "shell"})
 
 NO_JSON = PROGRAM_VERBS | {"demo", "help"}
 
+_PACKAGES = frozenset({"wgconfig", "tomli_w"})
+"""Python packages that verbs need and that may be missing from an incomplete installation."""
+
 _EXIT_PIPE = 141
 """128 + SIGPIPE: what the shell says of a program whose reader went away."""
 
@@ -59,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(lost.error, BrokenPipeError):
             return _EXIT_PIPE
         output.json = False
-        output.error(NetjailError("system", f"Cannot write the output: {lost.error.strerror}."))
+        output.error(NetjailError("system", f"cannot write the output: {lost.error.strerror}"))
         return names.EXIT_FAILED
 
 
@@ -76,11 +79,14 @@ def _guarded(words: list[str], output: Output) -> int:
             return names.EXIT_INTERRUPTED
         return names.EXIT_RUN_FAILED if output.verb in PROGRAM_VERBS else names.EXIT_FAILED
     except KeyboardInterrupt:
-        output.error(NetjailError("interrupted", "Interrupted."))
+        output.error(NetjailError("interrupted", "interrupted"))
         return names.EXIT_INTERRUPTED
     except OutputLostError:
         raise
     except Exception as error:
+        if isinstance(error, ImportError) and error.name in _PACKAGES:
+            output.error(_not_installed(error.name))
+            return names.EXIT_RUN_FAILED if output.verb in PROGRAM_VERBS else names.EXIT_FAILED
         return _bug(error, words, output)
 
 
@@ -98,7 +104,7 @@ def dispatch(words: list[str], context: Context) -> int:
         output.json = True  # also for an error in the arguments themselves
     if output.json and verb in NO_JSON:
         output.json = False
-        raise NetjailError("usage", f"`netjail {verb}` has no --json: it reports nothing.")
+        raise NetjailError("usage", f"`netjail {verb}` has no --json: it reports nothing")
     module = load(verb)
     try:
         args = module.parser().parse(arguments)
@@ -143,7 +149,7 @@ def _own_options(words: list[str], output: Output) -> list[str] | None:
             near = verbs.suggest(option, ("--json", "--help", "--version"))
             raise NetjailError(
                 "usage",
-                f"There is no option {option}.",
+                f"there is no option {option}",
                 f"Did you mean {near}?" if near else "`netjail --help` lists all verbs.",
             )
     if version_asked:
@@ -186,6 +192,14 @@ def _drop_stdout() -> None:
         os.close(nowhere)
     except (OSError, ValueError, AttributeError):
         pass
+
+
+def _not_installed(package: str) -> NetjailError:
+    return NetjailError(
+        "missing-program",
+        f"netjail is not completely installed: the Python package {package} is missing",
+        f"Install it for {sys.executable}: pip install {package.replace('_', '-')}",
+    )
 
 
 def _bug(error: BaseException, words: list[str], output: Output) -> int:

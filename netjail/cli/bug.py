@@ -33,13 +33,13 @@ def report(error: BaseException, argv: list[str]) -> NetjailError:
     except OSError:
         return NetjailError(
             "internal",
-            f"netjail has a bug: {what}.",
+            f"netjail has a bug: {what}",
             f"Please report it to {REPORT_TO}, with the lines below.",
             tuple(text.splitlines()),
         )
     return NetjailError(
         "internal",
-        f"netjail has a bug: {what}.",
+        f"netjail has a bug: {what}",
         f"Please report it to {REPORT_TO}, with this file (no keys in it):\n{path}",
     )
 

@@ -82,7 +82,7 @@ class Context:
             command = " ".join(["sudo netjail", *self.argv[:2]])
             raise NetjailError(
                 "not-authorised",
-                "This version of netjail works as root only.",
+                "this version of netjail works as root only",
                 f"Try `{command}{' ...' if len(self.argv) > 2 else ''}`; "
                 "`sudo netjail run` starts the program as you, not as root.",
             )
@@ -120,9 +120,11 @@ def collect(failures: list[tuple[str, NetjailError]], total: int, what: str) -> 
         return failures[0][1]
     codes = {error.code for _, error in failures}
     hints = list(dict.fromkeys(error.hint for _, error in failures if error.hint))
+    if len(codes) == 1:
+        del hints[1:]  # they say the same with other names
     return NetjailError(
         codes.pop() if len(codes) == 1 else "system",
-        f"{len(failures)} of {total} profiles could not be {what}.",
+        f"{len(failures)} of {total} profiles could not be {what}",
         "\n".join(hints) or None,
         tuple(
             line

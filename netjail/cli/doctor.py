@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from netjail.cli.context import Context, Result
-from netjail.cli.output import Output, Text, plural
+from netjail.cli.output import Output, Text, clean, display_width, plural
 from netjail.cli.parser import VerbParser
 
 TYPE_CHECKING = False
@@ -43,19 +43,27 @@ def render(data: dict[str, Any], output: Output) -> None:
     """A line for each check, and what to do below those that want something done."""
     count = dict.fromkeys(_MARKS, 0)
     pretty = output.out.terminal and output.out.unicode
+    # three columns: mark, title, and the text with its hint below
+    margin = 2 if pretty else 9
+    titles = [check["title"] for check in data["checks"]]
+    width = max((display_width(clean(title)) for title in titles), default=0)
     for check in data["checks"]:
         status = check["status"] if check["status"] in _MARKS else "info"
         count[status] += 1
         mark, word, style = _MARKS[status]
-        output.line(
-            Text(mark if pretty else f"{word:<7}", style), " ", Text(check["title"], "bold")
-        )
-        indent = "  " if pretty else " " * 8
-        if check.get("text"):
-            output.paragraph(check["text"], indent, "dim" if status == "ok" else None)
+        head = Text(mark if pretty else word, style)
+        space = " " * (margin - len(head.text))
+        texts = output.wrap(check.get("text") or "", margin + width + 2)
+        title = clean(check["title"])
+        for number, line in enumerate(texts):
+            if number == 0:
+                padding = " " * (width - display_width(title) + 2)
+                output.line(head, space, Text(title, "bold"), padding, line)
+            else:
+                output.line(" " * (margin + width + 2), line)
         for line in (check.get("hint") or "").split("\n"):
             if line and status != "ok":
-                output.line(indent, Text(line, "cyan"))
+                output.line(" " * (margin + width + 2), Text(line, "cyan"))
     output.line()
     output.line(
         f"{plural(count['error'], 'error')}, {plural(count['warning'], 'warning')}."

@@ -40,9 +40,9 @@ def execute(args: Namespace, context: Context) -> Result:
     """{results: [the helper's answer for each profile]}; errors of any in `error`."""
     if args.all == bool(args.profiles):
         raise parser().wrong(
-            "Name the profiles, or say --all."
+            "name the profiles, or say --all"
             if not args.all
-            else "Either profiles or --all, not both."
+            else "either profiles or --all, not both"
         )
     profiles = None if args.all else list(dict.fromkeys(args.profiles))
     waiting = "taking everything down" if profiles is None else f"taking {', '.join(profiles)} down"

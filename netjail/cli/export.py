@@ -61,17 +61,17 @@ def write(path: str, text: str, force: bool) -> None:
     except FileExistsError:
         raise NetjailError(
             "exists",
-            f"{path} exists already.",
+            f"{path} exists already",
             "Choose another name, or overwrite it with --force.",
         ) from None
     except OSError as error:
-        raise NetjailError("system", f"Cannot write {path}: {error.strerror}.") from None
+        raise NetjailError("system", f"cannot write {path}: {error.strerror}") from None
 
 
 def _replace(path: str, text: str) -> None:
     try:
         if not stat.S_ISREG(os.lstat(path).st_mode):
-            raise NetjailError("usage", f"{path} is not a regular file.")
+            raise NetjailError("usage", f"{path} is not a regular file")
     except FileNotFoundError:
         pass
     temporary = f"{path}.netjail-{os.getpid()}"

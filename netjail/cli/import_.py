@@ -63,7 +63,7 @@ def execute(args: Namespace, context: Context) -> Result:
     if args.file.lower().endswith(".ovpn"):
         raise NetjailError(
             "not-yet",
-            "This is an OpenVPN file; this version of netjail reads WireGuard files only.",
+            "this is an OpenVPN file; this version of netjail reads WireGuard files only",
             "Most providers offer WireGuard as well: ask for a WireGuard (.conf) file.",
         )
     from dataclasses import replace

@@ -59,7 +59,7 @@ def signal_number(text: str) -> int:
         if found is not None:
             return int(found)
     raise NetjailError(
-        "usage", f"There is no signal {text}.", "`kill -l` lists the signals of this system."
+        "usage", f"there is no signal {text}", "`kill -l` lists the signals of this system."
     )
 
 

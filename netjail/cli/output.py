@@ -239,7 +239,7 @@ class Output:
 
     def paragraph(self, text: str, indent: str = "", style: str | None = None) -> None:
         """A text wrapped at the terminal's width, each line indented."""
-        for line in self._wrap(clean(text), len(indent)):
+        for line in self.wrap(text, len(indent)):
             self.out.line(indent, Text(line, style) if style else line)
 
     def fields(self, rows: Iterable[tuple[str, Sequence[object]]], indent: str = "  ") -> None:
@@ -285,7 +285,9 @@ class Output:
                     parts.append(("" if number in right else padding) + _GAP)
             self.out.line(*parts)
 
-    def _wrap(self, text: str, used: int) -> list[str]:
+    def wrap(self, text: str, used: int) -> list[str]:
+        """Clean lines of `text` for a terminal whose first `used` columns are taken."""
+        text = clean(text)
         if self.out.width is None:
             return [text]
         room = max(20, self.out.width - used)
@@ -315,8 +317,10 @@ class Output:
             self.envelope(None, error)
             return
         message, *more = error.message.split("\n")  # the end of a log may be part of it
-        if message[-1:].isalnum() or message[-1:] in "`'\")":
-            message += ":" if error.problems else "."
+        if error.problems:
+            message = message.rstrip(".:") + ":"
+        elif ". " not in message:
+            message = message.rstrip(".")
         self.err.line(Text("netjail: ", "error"), message)
         for line in more:
             self.err.line("  ", line)

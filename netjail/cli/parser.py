@@ -71,7 +71,7 @@ class VerbParser(argparse.ArgumentParser):
         self.choices.add_argument(*flags, **options)
 
     def error(self, message: str) -> NoReturn:
-        raise self.wrong(message[:1].upper() + message[1:] + ".")
+        raise self.wrong(message)
 
     def wrong(self, message: str) -> NetjailError:
         """A usage error of this verb."""
@@ -91,14 +91,14 @@ class VerbParser(argparse.ArgumentParser):
     def unknown(self, word: str) -> NetjailError:
         """The error for an argument that there is not."""
         if not word.startswith("-"):
-            return self.wrong(f"There is one argument too many: {word}.")
+            return self.wrong(f"there is one argument too many: {word}")
         from netjail.cli.verbs import suggest
 
         flag = word.partition("=")[0]
         known = [f for action in self._actions for f in action.option_strings if len(f) > 2]
         near = suggest(flag, known)
         return self.wrong(
-            f"There is no option {flag}." + (f" Did you mean {near}?" if near else "")
+            f"there is no option {flag}" + (f"; did you mean {near}?" if near else "")
         )
 
     def format_help(self) -> str:
@@ -150,7 +150,7 @@ def profile_name(text: str) -> str:
     if not valid_name(text):
         raise NetjailError(
             "invalid-name",
-            f"`{text[:80]}` cannot be a profile's name.",
+            f"`{text[:80]}` cannot be a profile's name",
             "A name has 1 to 31 of a-z, 0-9, - and _, and starts with a letter or digit.",
         )
     return text

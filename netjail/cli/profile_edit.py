@@ -75,7 +75,7 @@ def _edit(context: Context, name: str, path: str, before: str, command: list[str
         _run_editor([*command, path])
         after = _read(path)
         if after is None:
-            raise NetjailError("system", "The editor left no readable file; nothing was changed.")
+            raise NetjailError("system", "the editor left no readable file; nothing was changed")
         if after == before:
             return Result({"profile": name, "changed": False, "warnings": []})
         try:
@@ -87,13 +87,13 @@ def _edit(context: Context, name: str, path: str, before: str, command: list[str
             if context.interactive() and context.confirm("Edit again?", default=True):
                 continue
             raise NetjailError(
-                error.code, "The changes were not stored.", None, error.problems
+                error.code, "the changes were not stored", None, error.problems
             ) from None
         now = context.call("profile.get", "reading the profile", name=name)["text"]
         if now != before:
             raise NetjailError(
                 "conflict",
-                f"{name} was changed by someone else meanwhile; your changes were not stored.",
+                f"{name} was changed by someone else meanwhile; your changes were not stored",
                 f"See the other text with `netjail profile show {name}`.",
             )
         answer = context.call(
@@ -111,13 +111,13 @@ def editor(environ: Mapping[str, str]) -> list[str]:
             try:
                 return shlex.split(value)
             except ValueError as error:
-                raise NetjailError("usage", f"${variable} cannot be read: {error}.") from None
+                raise NetjailError("usage", f"${variable} cannot be read: {error}") from None
     for program in ("sensible-editor", "editor", "nano", "vim", "vi"):
         if shutil.which(program):
             return [program]
     raise NetjailError(
         "missing-program",
-        "There is no editor.",
+        "there is no editor",
         "Install one (apt install nano) or name yours in $EDITOR.",
     )
 
@@ -128,12 +128,12 @@ def _run_editor(argv: list[str]) -> None:
     except OSError as error:
         raise NetjailError(
             "missing-program",
-            f"Cannot start the editor {argv[0]}: {error.strerror}.",
+            f"cannot start the editor {argv[0]}: {error.strerror}",
             "Name another one in $VISUAL or $EDITOR.",
         ) from None
     if status != 0:
         raise NetjailError(
-            "system", f"The editor {argv[0]} ended with status {status}; nothing was stored."
+            "system", f"the editor {argv[0]} ended with status {status}; nothing was stored"
         )
 
 
@@ -144,7 +144,7 @@ def _private_directory() -> str:
             return tempfile.mkdtemp(prefix="edit-", dir=parent)
         except OSError as error:
             problem = error
-    raise NetjailError("system", f"Cannot make a temporary file: {problem.strerror}.")
+    raise NetjailError("system", f"cannot make a temporary file: {problem.strerror}")
 
 
 def _write(path: str, text: str) -> None:

@@ -40,7 +40,7 @@ def execute(args: Namespace, context: Context) -> Result:
         known = {p["name"] for p in context.call("list", "listing the profiles")["profiles"]}
         doomed = ", ".join(name for name in profiles if name in known)
         if doomed and not context.confirm(f"Delete {doomed} and the keys in it?"):
-            raise NetjailError("interrupted", f"{listed}: nothing was deleted.")
+            raise NetjailError("interrupted", f"{listed}: nothing was deleted")
     removed: list[str] = []
     failures: list[tuple[str, NetjailError]] = []
     for name in profiles:

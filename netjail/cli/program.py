@@ -31,7 +31,7 @@ class ProgramParser(VerbParser):
         own, profile, program = split(words)
         args = super().parse(own)
         if profile is None:
-            raise self.wrong("Name the profile.")
+            raise self.wrong("name the profile")
         args.profile = profile_name(profile)
         args.program = program
         return args

@@ -21,32 +21,32 @@ def read(path: str) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise NetjailError("usage", f"{_shown(path)} is not a text file in UTF-8.") from None
+        raise NetjailError("usage", f"{_shown(path)} is not a text file in UTF-8") from None
 
 
 def read_bytes(path: str) -> bytes:
     """The content of `path`, or of standard input for `-`. Raises `usage`."""
     data = _read_bytes(path, _shown(path))
     if len(data) > MAX_BYTES:
-        raise NetjailError("usage", f"{_shown(path)} is longer than 1 MiB: it is no profile.")
+        raise NetjailError("usage", f"{_shown(path)} is longer than 1 MiB: it is no profile")
     if b"\0" in data and not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise NetjailError(
             "usage",
-            f"{_shown(path)} is not a text file.",
+            f"{_shown(path)} is not a text file",
             "If it is an archive (.zip, .tar.gz), unpack it and name one of the files in it.",
         )
     return data
 
 
 def _shown(path: str) -> str:
-    return "Standard input" if path == "-" else path
+    return "standard input" if path == "-" else path
 
 
 def _read_bytes(path: str, shown: str) -> bytes:
     try:
         if path == "-":
             if sys.stdin is None:
-                raise NetjailError("usage", "Standard input is closed.")
+                raise NetjailError("usage", "standard input is closed")
             if sys.stdin.isatty():
                 print("Reading from the terminal; end with Ctrl-D.", file=sys.stderr)
             return sys.stdin.buffer.read(MAX_BYTES + 1)
@@ -55,16 +55,16 @@ def _read_bytes(path: str, shown: str) -> bytes:
             mode = os.fstat(file.fileno()).st_mode
             if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
                 kind = "a directory" if stat.S_ISDIR(mode) else "not a file"
-                raise NetjailError("usage", f"{shown} is {kind}.", "Name one file.")
+                raise NetjailError("usage", f"{shown} is {kind}", "Name one file.")
             os.set_blocking(file.fileno(), True)
             return file.read(MAX_BYTES + 1)
     except OSError as error:
         hint = None
         if isinstance(error, FileNotFoundError) and names.valid_name(path):
             hint = "A file is wanted here, not the name of a profile."
-        raise NetjailError("usage", f"Cannot read {shown}: {error.strerror}.", hint) from None
+        raise NetjailError("usage", f"cannot read {shown}: {error.strerror}", hint) from None
     except ValueError:  # a NUL in the path
-        raise NetjailError("usage", f"{shown} is not a file name.") from None
+        raise NetjailError("usage", f"{shown} is not a file name") from None
 
 
 def name_from(path: str) -> str:
@@ -72,7 +72,7 @@ def name_from(path: str) -> str:
     if path == "-":
         raise NetjailError(
             "usage",
-            "What comes from standard input needs a name.",
+            "what comes from standard input needs a name",
             "Give it one with --name, for example --name vpn.",
         )
     from netjail.profile.wgquick import suggest_name

@@ -40,11 +40,11 @@ def parser() -> VerbParser:
 def execute(args: Namespace, context: Context) -> Result:
     """Does not return when all goes well."""
     if not args.program:
-        error = parser().wrong("Name the program.")
+        error = parser().wrong("name the program")
         error.hint = f"For a shell: `netjail shell {args.profile}`.\n{error.hint}"
         raise error
     if args.program[0].startswith("-"):
-        error = parser().wrong(f"{args.program[0]} stands where the program's name should.")
+        error = parser().wrong(f"{args.program[0]} stands where the program's name should")
         error.hint = f"Options of netjail come before the profile.\n{error.hint}"
         raise error
     who = resolve(context, args.user)

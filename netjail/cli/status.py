@@ -66,9 +66,9 @@ def render(data: dict[str, Any], output: Output) -> None:
 
 def head(status: dict[str, Any], output: Output) -> None:
     """Name, state and since when; what is wrong; the description."""
-    parts: list[object] = [Text(status["name"], "bold"), " is ", state_text(status["state"])]
+    parts: list[object] = [Text(status["name"], "bold"), ": ", state_text(status["state"])]
     if status.get("since") is not None and status["state"] != "down":
-        parts.append(f" for {duration(output.now - status['since'])}")
+        parts.append(f" (for {duration(output.now - status['since'])})")
     output.line(*parts)
     if status.get("reason"):
         output.paragraph(status["reason"], "  ", "yellow")
@@ -98,10 +98,10 @@ def full(status: dict[str, Any], now: float) -> list[tuple[str, list[object]]]:
     return [
         ("uplink", [_uplink(status)]),
         ("through", [uplink["through"]] if uplink.get("through") else []),
+        ("gateway", list(uplink.get("gateways") or ())),
         ("endpoint", _endpoints(uplink)),
         ("handshake", _handshakes(status, now)),
         ("traffic", _traffic(status)),
-        ("gateway", list(uplink.get("gateways") or ())),
         ("MTU", [str(mtu)] if mtu else []),
         (
             "addresses",
@@ -115,16 +115,14 @@ def full(status: dict[str, Any], now: float) -> list[tuple[str, list[object]]]:
             "processes",
             [f"{p['name']}, PID {p['pid']}" for p in status.get("processes") or ()],
         ),
+        ("programs", ["none"] if status["state"] != "down" and not status.get("programs") else []),
     ]
 
 
 def programs(status: dict[str, Any], output: Output) -> None:
     """The table of programs inside."""
-    if status["state"] == "down":
-        return
     inside = status.get("programs") or ()
     if not inside:
-        output.fields([("programs", ["none"])])
         return
     from netjail.cli.ps import program_row
 

@@ -101,7 +101,7 @@ def find(words: list[str]) -> tuple[str, list[str]]:
         if len(words) == 1:
             raise NetjailError(
                 "usage",
-                f"`netjail {first}` wants a second word: {listed}.",
+                f"`netjail {first}` wants a second word: {listed}",
                 f"Try `netjail {first} --help`.",
             )
         verb = f"{first} {words[1]}"
@@ -110,7 +110,7 @@ def find(words: list[str]) -> tuple[str, list[str]]:
         near = suggest(words[1], [known.split(" ")[1] for known in verbs])
         raise NetjailError(
             "usage",
-            f"There is no verb `{first} {words[1]}`.",
+            f"there is no verb `{first} {words[1]}`",
             f"Did you mean `netjail {first} {near}`?" if near else f"There are: {listed}.",
         )
     if first in MODULES:
@@ -118,7 +118,7 @@ def find(words: list[str]) -> tuple[str, list[str]]:
     near = _SYNONYMS.get(first.lower()) or suggest(first, [*MODULES, *FAMILIES])
     raise NetjailError(
         "usage",
-        f"There is no verb `{first}`.",
+        f"there is no verb `{first}`",
         f"Did you mean `netjail {near}`?" if near else "`netjail --help` lists all verbs.",
     )
 

@@ -156,7 +156,7 @@ def test_failures(words: list[str], status: int, cli, monkeypatch: pytest.Monkey
     error = NetjailError("no-such-profile", "There is no profile vpn.", "See `netjail list`.")
     cli.client.answers = {"list": error, "up": error}
     assert cli(*words) == status
-    assert cli.err == "netjail: There is no profile vpn.\n  See `netjail list`.\n"
+    assert cli.err == "netjail: There is no profile vpn\n  See `netjail list`.\n"
 
 
 def test_interrupted(cli) -> None:
@@ -232,7 +232,7 @@ def test_full_disk() -> None:
             [*MAIN, "--help"], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False
         )
     assert run.returncode == 1
-    assert run.stderr == "netjail: Cannot write the output: No space left on device.\n"
+    assert run.stderr == "netjail: cannot write the output: No space left on device\n"
 
 
 @pytest.mark.parametrize("no_color", [False, True])
@@ -266,3 +266,12 @@ def test_piped_is_plain(cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLICOLOR_FORCE", "1")
     assert cli("--help") == 0
     assert "\033[1mPrograms:\033[0m" in cli.out
+
+
+def test_a_missing_package_is_no_bug(cli) -> None:
+    def gone(_params: object) -> None:
+        raise ModuleNotFoundError("No module named 'wgconfig'", name="wgconfig")
+
+    cli.client.answers = {"list": gone}
+    assert cli("list") == 1
+    assert "pip install wgconfig" in cli.err

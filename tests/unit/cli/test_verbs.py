@@ -117,7 +117,7 @@ def test_status_in_full(cli, now: float) -> None:
     cli.client.answers = {"status": {"profile": status_of_vpn(now)}}
     assert cli("status", "vpn") == 0
     assert cli.out == (
-        "vpn is up for 1 h 1 min\n"
+        "vpn: up (for 1 h 1 min)\n"
         "  Sweden\n"
         "  uplink      wireguard (kernel) as wg0\n"
         "  endpoint    se.example.net:51820 (198.51.100.7:51820)\n"
@@ -147,7 +147,7 @@ def test_status_of_all(cli, now: float) -> None:
     assert cli("status") == 0
     assert cli.client.calls[1:] == [("status", {"profile": "vpn"})]
     assert cli.out == (
-        "vpn is up for 1 h 1 min\n"
+        "vpn: up (for 1 h 1 min)\n"
         "  Sweden\n"
         "  uplink     wireguard (kernel) as wg0\n"
         "  endpoint   se.example.net:51820 (198.51.100.7:51820)\n"
@@ -160,7 +160,7 @@ def test_status_of_all(cli, now: float) -> None:
 def test_status_of_what_is_down(cli) -> None:
     cli.client.answers = {"status": {"profile": {**LAB, "programs": []}}}
     assert cli("status", "lab") == 0
-    assert cli.out == "lab is down\n  uplink  none (loopback only)\n"
+    assert cli.out == "lab: down\n  uplink  none (loopback only)\n"
     cli.client.answers = {"list": {"profiles": [LAB]}}
     assert cli("status") == 0
     assert cli.out.startswith("Nothing is up.")
@@ -240,7 +240,7 @@ def test_down_in_use(cli) -> None:
     assert "--kill vpn" in cli.err
     cli.client.answers = {"down": {"results": results[:1]}}
     assert cli("down", "vpn") == 1
-    assert cli.err == "netjail: 2 programs run in vpn.\n  `netjail down --kill vpn` ends them.\n"
+    assert cli.err == "netjail: 2 programs run in vpn\n  `netjail down --kill vpn` ends them.\n"
     cli.client.answers = {"down": {"results": []}}
     assert cli("down", "--all") == 0
     assert cli.out == "Nothing is up.\n"
@@ -306,11 +306,9 @@ def test_doctor(status: str, exit_status: int, cli) -> None:
     cli.client.answers = {"doctor": {"checks": checks}}
     assert cli("doctor") == exit_status
     assert cli.out.splitlines() == [
-        "ok      nftables",
-        "        1.0.6",
-        f"{status:<7} wg",
-        "        Gone.",
-        "        apt install",
+        "ok       nftables  1.0.6",
+        f"{status:<7}  wg        Gone.",
+        "                   apt install",
         "",
         "no errors, 1 warning." if status == "warning" else "1 error, no warnings.",
     ]
