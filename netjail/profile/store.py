@@ -76,15 +76,18 @@ def read_text(name: str) -> str:
         if error.errno == errno.ELOOP:
             raise _unsafe(where, "is a symbolic link", "put the file itself there") from None
         raise _failed("read", where, error) from None
-    with os.fdopen(file, "rb") as stream:
+    try:
         status = os.fstat(file)
         if not stat.S_ISREG(status.st_mode):
             raise _unsafe(where, "is not a plain file", f"remove {where}")
         _check_owner(where, status)
-        try:
-            data = stream.read(toml.SIZE_MAX + 1)
-        except OSError as error:
-            raise _failed("read", where, error) from None
+        data = b""
+        while len(data) <= toml.SIZE_MAX and (part := os.read(file, toml.SIZE_MAX + 1)):
+            data += part
+    except OSError as error:
+        raise _failed("read", where, error) from None
+    finally:
+        os.close(file)
     if len(data) > toml.SIZE_MAX:
         raise toml.invalid(where, [f"{where}: is larger than {toml.SIZE_MAX} bytes"])
     try:
