@@ -7,7 +7,7 @@ import os
 
 from netjail.cli.context import Context
 from netjail.cli.parser import VerbParser, profile_name, seconds
-from netjail.cli.up import CLOSED, DEFAULT_WAIT, NO_ANSWER, bring_up
+from netjail.cli.up import CLOSED, DEFAULT_WAIT, NO_ANSWER, bring_up, silent
 from netjail.errors import NetjailError
 
 TYPE_CHECKING = False
@@ -92,12 +92,12 @@ def prepare(context: Context, profile: str, args: Namespace) -> None:
     result = bring_up(context, profile, 0)
     # A tunnel that stood before is not waited for, unless one asks for it: whatever there was
     # to wait for has had its time.
-    if result.get("answered") is False and (result.get("changed") or wait is not None):
-        seconds_left = DEFAULT_WAIT if wait is None else wait
-        if seconds_left > 0:
-            result = bring_up(context, profile, seconds_left)
-    if result.get("answered") is False:
-        context.output.warning(f"{profile} is up, but {NO_ANSWER}.", CLOSED)
+    if wait is None:
+        wait = DEFAULT_WAIT if result.get("changed") else 0
+    if wait > 0:
+        result = bring_up(context, profile, wait)
+    if silent(result):
+        context.output.warning(f"{profile} is up, but {NO_ANSWER}", CLOSED)
 
 
 def launch(

@@ -63,7 +63,7 @@ def execute(args: Namespace, context: Context) -> Result:
     # with several, all are started before any is waited for
     for name, result in results.items():
         left = deadline - time.monotonic()
-        if len(profiles) > 1 and result.get("answered") is False and left > 0:
+        if len(profiles) > 1 and left > 0:
             try:
                 waited = bring_up(context, name, left)
                 results[name] = {**waited, "changed": result.get("changed")}
@@ -82,12 +82,17 @@ def bring_up(context: Context, profile: str, wait: float) -> dict[str, Any]:
     return result
 
 
+def silent(result: dict[str, Any]) -> bool:
+    """Whether the tunnel of what was brought up is known not to answer."""
+    return result.get("answered") is False or result.get("state") == "degraded"
+
+
 def render(data: dict[str, Any], output: Output) -> None:
     """One line for each; warnings for those that do not answer."""
     for result in data["results"]:
         name = result["profile"]
         already = "" if result.get("changed") else " already"
-        if result.get("answered") is False:
+        if silent(result):
             output.line(
                 Text(name, "bold"), f" is up{already}, but ", Text(NO_ANSWER, "yellow"), "."
             )
@@ -95,5 +100,3 @@ def render(data: dict[str, Any], output: Output) -> None:
         else:
             answers = "; its tunnel answers" if result.get("answered") else ""
             output.line(Text(name, "bold"), f" is up{already}{answers}.")
-        if result.get("state") == "degraded" and result.get("answered") is not False:
-            output.warning(f"{name}: {result.get('reason') or 'degraded'}")

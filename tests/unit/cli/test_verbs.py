@@ -195,7 +195,7 @@ def test_up(answer: dict[str, Any], said: str, cli) -> None:
 
 def test_up_of_several_starts_all_before_it_waits(cli) -> None:
     def answer(params: dict[str, Any]) -> dict[str, Any]:
-        return up(params["profile"], not params["wait"], params["wait"] > 0)
+        return up(params["profile"], not params["wait"], True if params["wait"] else None)
 
     cli.client.answers = {"up": answer}
     assert cli("up", "a", "b", "a", "--wait", "3") == 0
@@ -353,13 +353,13 @@ def run(cli: Any, *words: str) -> None:
 
 
 def test_run_waits_for_a_tunnel_that_was_down(cli, launched: list[Any], capsys) -> None:
-    answers = iter([up("vpn", True, False), up("vpn", False, False)])
+    answers = iter([up("vpn", True, None), up("vpn", False, False, "degraded")])
     cli.client.answers = {"up": lambda params: next(answers)}
     run(cli, "run", "vpn", "--", "curl", "-s", "x")
     assert [params["wait"] for _, params in cli.client.calls] == [0, 5.0]
     assert launched[0][0] == ["curl", "-s", "x"]
     said = capsys.readouterr().err
-    assert "warning: vpn is up, but its tunnel does not answer yet." in said
+    assert "warning: vpn is up, but its tunnel does not answer yet\n" in said
     assert "no other way out" in said
 
 
@@ -376,9 +376,18 @@ def test_run_waits_for_a_tunnel_that_was_down(cli, launched: list[Any], capsys) 
 def test_run_and_waiting(
     words: list[str], changed: bool, waits: list[float], cli, launched: list[Any]
 ) -> None:
-    cli.client.answers = {"up": up("vpn", changed, False)}
+    cli.client.answers = {"up": up("vpn", changed, None)}
     run(cli, "run", *words, "vpn", "true")
     assert [params["wait"] for _, params in cli.client.calls] == waits
+
+
+def test_run_says_that_a_tunnel_is_silent_without_waiting_for_it(
+    cli, launched: list[Any], capsys
+) -> None:
+    cli.client.answers = {"up": up("vpn", False, None, "degraded")}
+    run(cli, "run", "vpn", "true")
+    assert len(cli.client.calls) == 1
+    assert "does not answer yet" in capsys.readouterr().err
 
 
 def test_run_tells_the_helper_where_idle_counts(cli, launched: list[Any]) -> None:
