@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from typing import Any
 
+from netjail.errors import NetjailError
 from netjail.profile import checks, keys
 from netjail.profile.checks import Bad
 from netjail.profile.model import (
@@ -92,6 +93,13 @@ class Report:
 
 def _first(texts: list[str]) -> list[str]:
     return texts if len(texts) <= MANY else [*texts[:MANY], f"and {len(texts) - MANY} more"]
+
+
+def invalid(what: str, problems: list[str], hint: str | None = None) -> NetjailError:
+    """The one error for a file with problems."""
+    count = str(len(problems)) if len(problems) <= MANY else f"more than {MANY}"
+    said = "a problem" if len(problems) == 1 else f"{count} problems"
+    return NetjailError("invalid-profile", f"{what} has {said}", hint, tuple(problems))
 
 
 # Single values ---------------------------------------------------------------------------------
@@ -398,6 +406,9 @@ def _hosts(raw: object, report: Report) -> tuple[tuple[str, Address], ...]:
     pairs: dict[tuple[str, Address], None] = {}
     for name, value in raw.items():
         here = (*path, name)
+        if isinstance(value, dict):
+            report.problem(here, f'a name with dots wants quotes, as in "{_plain(name)}.example"')
+            continue
         try:
             checks.hosts_entry_name(name)
         except Bad as bad:

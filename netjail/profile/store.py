@@ -20,6 +20,7 @@ from netjail import names as fixed
 from netjail.errors import NetjailError
 from netjail.profile import toml
 from netjail.profile.model import Profile
+from netjail.profile.schema import invalid
 
 _SUFFIX = ".toml"
 _OPEN_DIR = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -89,12 +90,12 @@ def read_text(name: str) -> str:
     finally:
         os.close(file)
     if len(data) > toml.SIZE_MAX:
-        raise toml.invalid(where, [f"{where}: is larger than {toml.SIZE_MAX} bytes"])
+        raise invalid(where, [f"{where}: is larger than {toml.SIZE_MAX} bytes"])
     try:
         return data.decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise toml.invalid(
+        raise invalid(
             where, [f"{where}:{line}: is not UTF-8 text"], f"netjail profile edit {name}"
         ) from None
 

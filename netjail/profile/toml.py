@@ -11,6 +11,7 @@ from netjail.errors import NetjailError
 from netjail.profile import keys, schema
 from netjail.profile.lines import Locator
 from netjail.profile.model import Dns, Peer, Profile, Veth, WireGuard
+from netjail.profile.schema import invalid
 
 SIZE_MAX = 1 << 20
 """Bytes; a message on the socket holds no more either."""
@@ -26,12 +27,6 @@ def check_name(name: str) -> None:
             f"{show(name)} cannot be the name of a profile",
             "use a-z, 0-9, - and _, at most 31 characters, beginning with a letter or a digit",
         )
-
-
-def invalid(file: str, problems: list[str], hint: str | None = None) -> NetjailError:
-    """The one error for a file with problems."""
-    count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
-    return NetjailError("invalid-profile", f"{file} has {count}", hint, tuple(problems))
 
 
 def parse(name: str, text: str) -> tuple[Profile, list[str]]:

@@ -96,13 +96,10 @@ def parse(text: str) -> Imported:
     raw = reader.tokenize()
     uplink = schema.read_uplink(raw, reader.report)
     if not isinstance(uplink, WireGuard) or reader.report.bad():
-        problems = reader.report.problems
-        count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise NetjailError(
-            "invalid-profile",
-            f"the WireGuard file has {count}",
+        raise schema.invalid(
+            "the WireGuard file",
+            reader.report.problems,
             "correct the file, or download it once more",
-            tuple(problems),
         )
     for warning in schema.wireguard_warnings(uplink):
         reader.report.warn(warning)
@@ -326,7 +323,7 @@ class _Reader:
             )
         if re.search(r"^\s*\[+uplink", self.text, re.MULTILINE):
             raise _refuse(
-                "it is a netjail profile, not a WireGuard file", "netjail profile add NAME FILE"
+                "it is a netjail profile, not a WireGuard file", "netjail profile add FILE"
             )
         raise _refuse(
             "it has no [Interface] section, so it is not a WireGuard file",

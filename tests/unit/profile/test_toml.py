@@ -170,6 +170,7 @@ ADDED = [
     ("[dns]\nhosts = 3\n", r"write \[dns.hosts\]"),
     ("[dns.hosts]\nlocalhost = '10.0.0.1'\n", "loopback"),
     ("[dns.hosts]\n'a b' = '10.0.0.1'\n", "the name is not a host name"),
+    ("[dns.hosts]\na.b = '10.0.0.1'\n", 'wants quotes, as in "a.example"'),
     ("[dns.hosts]\na = 'b'\n", "is not an IP address"),
     ("[dns.hosts]\n\"a\\nb\" = '10.0.0.1'\n", "not a host name"),
     (second_peer('"::/0"'), "::/0 also belongs to peer 1"),
