@@ -143,6 +143,7 @@ def home(shared: bool) -> None:
     fresh_run()
     fresh_sys()
     copy_of_etc()
+    os.mkdir("/run/root", 0o700)
     mount("none", "/", flags=MS_REC | (MS_SHARED if shared else MS_PRIVATE))
 
 

@@ -21,6 +21,8 @@ from typing import IO, Any
 from netjail.errors import NetjailError
 
 CLONE_NEWPID = 0x20000000
+HOME_DIR = "/run/root"
+"""Root's home directory on the stage, so that nothing is written into the machine's."""
 HOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "holder.py")
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -56,12 +58,13 @@ def _children_in(pidns: int | None) -> Iterator[None]:
 
 
 def base_environment() -> dict[str, str]:
-    """Ours, without what would lead programs off the stage, and with the sbin directories."""
+    """Ours, with the sbin directories, without what leads off the stage or belongs to a session."""
     env = {
         name: value
         for name, value in os.environ.items()
-        if not name.lower().endswith("_proxy") and not name.startswith("SUDO_")
+        if not name.lower().endswith("_proxy") and not name.startswith(("SUDO_", "XDG_"))
     }
+    env["HOME"] = HOME_DIR
     path = env.get("PATH", "").split(":")
     path += [p for p in ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin") if p not in path]
     env["PATH"] = ":".join(p for p in path if p)

@@ -250,12 +250,25 @@ class Stage:
         """Back to one."""
         self.home.ip("link del wan1")
 
+    def unplug_provider(self) -> None:
+        """The line between isp and the (first) provider is cut; its server runs on."""
+        self.isp.ip(f"link set {self.providers[0].name}0 down")
+
+    def plug_provider(self) -> None:
+        """The line is whole again; a tunnel goes on where it was."""
+        p = self.providers[0]
+        self.isp.ip(
+            f"link set {p.name}0 up",
+            self._six(f"addr replace {p.gateway6}/64 dev {p.name}0"),
+        )
+
     def cut_provider(self) -> None:
         """The (first) provider's WireGuard server is gone from now on."""
         self.providers[0].cut()
 
     def restore_provider(self) -> None:
-        """It is back: a new process, the same keys."""
+        """It is back: a new process, the same keys. A tunnel that was in use meanwhile takes up
+        to 15 s to notice (WireGuard's timers)."""
         self.providers[0].restore()
 
     # -- names --------------------------------------------------------------------------------
