@@ -92,8 +92,6 @@ def _guarded(words: list[str], output: Output) -> int:
 
 def dispatch(words: list[str], context: Context) -> int:
     """Find the verb, run it, render what it returns. Raises NetjailError."""
-    from netjail.cli.parser import HelpAskedError
-
     output = context.output
     rest = _own_options(words, output)
     if rest is None:
@@ -105,6 +103,8 @@ def dispatch(words: list[str], context: Context) -> int:
     if output.json and verb in NO_JSON:
         output.json = False
         raise NetjailError("usage", f"`netjail {verb}` has no --json: it reports nothing")
+    from netjail.cli.parser import HelpAskedError
+
     module = load(verb)
     try:
         args = module.parser().parse(arguments)

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import sys
 
-from netjail.cli.progress import Progress
 from netjail.errors import NetjailError
 
 TYPE_CHECKING = False
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from netjail.cli.output import Output
+    from netjail.cli.progress import Progress
 
     class Caller(Protocol):
         """The part of client.Client that verbs use."""
@@ -80,15 +80,18 @@ class Context:
         """Raise not-authorised with what to type instead; a later version asks polkit."""
         if os.geteuid() != 0:
             command = " ".join(["sudo netjail", *self.argv[:2]])
+            runs = self.argv[:1] in (["run"], ["shell"])
             raise NetjailError(
                 "not-authorised",
                 "this version of netjail works as root only",
-                f"Try `{command}{' ...' if len(self.argv) > 2 else ''}`; "
-                "`sudo netjail run` starts the program as you, not as root.",
+                f"Try `{command}{' ...' if len(self.argv) > 2 else ''}`"
+                + (": it starts the program as you, not as root." if runs else "."),
             )
 
     def progress(self, message: str) -> Progress:
         """A context that shows `message` on stderr once a second has passed."""
+        from netjail.cli.progress import Progress
+
         return Progress(self.output.err, message)
 
     def interactive(self) -> bool:

@@ -35,12 +35,11 @@ def parser() -> VerbParser:
 def execute(args: Namespace, context: Context) -> Result:
     """{removed: [name]}."""
     profiles = list(dict.fromkeys(args.profiles))
-    listed = ", ".join(profiles)
     if not args.yes and context.interactive():
         known = {p["name"] for p in context.call("list", "listing the profiles")["profiles"]}
         doomed = ", ".join(name for name in profiles if name in known)
         if doomed and not context.confirm(f"Delete {doomed} and the keys in it?"):
-            raise NetjailError("interrupted", f"{listed}: nothing was deleted")
+            return Result({"removed": []}, exit=1)
     removed: list[str] = []
     failures: list[tuple[str, NetjailError]] = []
     for name in profiles:
@@ -54,5 +53,7 @@ def execute(args: Namespace, context: Context) -> Result:
 
 def render(data: dict[str, Any], output: Output) -> None:
     """One line for each."""
+    if not data["removed"]:
+        output.line("Nothing was deleted.")
     for name in data["removed"]:
         output.line("Deleted ", Text(name, "bold"), ".")

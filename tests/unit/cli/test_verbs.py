@@ -437,7 +437,7 @@ def test_profile_remove(cli) -> None:
     assert cli.out == "Deleted vpn.\n"
 
 
-@pytest.mark.parametrize(("answer", "status"), [("y\n", 0), ("\n", 130), ("", 130)])
+@pytest.mark.parametrize(("answer", "status"), [("y\n", 0), ("\n", 1), ("", 1)])
 def test_profile_remove_asks(
     answer: str, status: int, cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
