@@ -313,11 +313,11 @@ def _uncover_etc() -> None:
     """Take the overlay of another jail away, when called inside one: overlays stack only twice."""
     fd = posix.open("/proc/self/mountinfo", posix.O_RDONLY | posix.O_CLOEXEC)
     try:
-        lines = _read(fd).splitlines()
+        lines = _read(fd).rstrip("\n").split("\n")
     finally:
         posix.close(fd)
     for line in reversed(lines):
-        left, right = line.split(" - ", 1)
+        left, _, right = line.partition(" - ")
         if left.split(" ")[4] != "/etc":
             continue
         if right.split(" ")[:2] != ["overlay", _SOURCE]:

@@ -7,10 +7,12 @@ import errno
 import fcntl
 import importlib.util
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -212,9 +214,9 @@ def test_mounts_below_sys_are_carried_though_no_line_names_them(box: jailbox.Box
 
 def test_a_read_only_sys_stays_so(box: jailbox.Box) -> None:
     box.sh("mount -o remount,bind,ro /sys")
-    assert "Read-only" in output(
-        box, "sh", "-c", "echo 1 2>&1 > /sys/class/net/lo/tx_queue_len || true; exit 0"
-    ) or "ro" in output(box, "findmnt", "-no", "VFS-OPTIONS", "/sys").split(",")
+    done = box.netjail("run", "lab", "sh", "-c", "echo 1 > /sys/class/net/lo/tx_queue_len")
+    assert done.returncode != 0
+    assert "Read-only" in done.stderr
 
 
 # the doors
@@ -238,7 +240,7 @@ def test_sockets_of_the_hosts_resolvers_cannot_be_reached(box: jailbox.Box) -> N
         "/run/nscd/socket",
         "/run/avahi-daemon/socket",
     ]
-    listeners = []
+    listeners: list[socket.socket] = []
     for path in paths:
         there = box.path(path)
         there.parent.mkdir(parents=True)
@@ -247,6 +249,7 @@ def test_sockets_of_the_hosts_resolvers_cannot_be_reached(box: jailbox.Box) -> N
         listener.listen()
         there.chmod(0o777)
         listeners.append(listener)
+        threading.Thread(target=_hang_up_on_all, args=[listener], daemon=True).start()
     paths += ["/var/run/nscd/socket"]
     on_host = box.run(sys.executable, "-c", CONNECT, *paths)
     assert on_host.split() == ["connected"] * 4
@@ -257,7 +260,17 @@ def test_sockets_of_the_hosts_resolvers_cannot_be_reached(box: jailbox.Box) -> N
     done = box.netjail("run", "lab", "touch", "/run/nscd/x")
     assert "Read-only" in done.stderr
     for listener in listeners:
-        listener.close()
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def _hang_up_on_all(listener: socket.socket) -> None:
+    """A resolver that answers nothing, without letting its clients wait."""
+    with listener:
+        try:
+            while True:
+                listener.accept()[0].close()
+        except OSError:
+            pass
 
 
 def test_doors_that_do_not_exist_are_no_error(box: jailbox.Box) -> None:
@@ -409,11 +422,15 @@ def test_python_does_not_change_the_locale(box: jailbox.Box, env: dict[str, str]
 
 
 def test_by_sudo_itself(box: jailbox.Box) -> None:
-    if box.run("sh", "-c", "command -v sudo || true") == "":
-        pytest.skip("needs the program sudo")
-    box.sh("echo 'alice ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/t; chmod 440 /etc/sudoers.d/t")
+    _let_alice_sudo(box)
     done = box.netjail("run", "lab", "id", "-un", prefix=("sudo", "-u", "alice", "sudo"))
     assert (done.returncode, done.stdout) == (0, "alice\n"), done.stderr
+
+
+def _let_alice_sudo(box: jailbox.Box) -> None:
+    if shutil.which("sudo") is None:
+        pytest.skip("needs the program sudo")
+    box.sh("echo 'alice ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/t; chmod 440 /etc/sudoers.d/t")
 
 
 # where
@@ -429,6 +446,51 @@ def test_a_directory_that_only_its_user_may_enter(box: jailbox.Box) -> None:
     assert box.netjail("run", "lab", "cat", "file", prefix=prefix).returncode != 0
     got = output(box, "sh", "-c", "cat file; pwd", env=SUDO, prefix=prefix)
     assert got == "secret\n/run/home/alice"
+
+
+FUSE = """
+import ctypes, os, struct, sys
+fd = os.open("/dev/fuse", os.O_RDWR)
+options = f"fd={fd},rootmode=40700,user_id=7001,group_id=7001".encode()
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.mount(b"test", b"/run/fuse", b"fuse", ctypes.c_ulong(0), options) != 0:
+    sys.exit(os.strerror(ctypes.get_errno()))
+print("mounted", flush=True)
+while True:
+    request = os.read(fd, 1 << 18)
+    opcode, unique, node = struct.unpack_from("=4xIQQ", request)
+    error, body = -38, b""
+    if opcode == 26:  # FUSE_INIT
+        error, body = 0, struct.pack("=IIIIHHIIHH32x", 7, 31, 0, 0, 0, 0, 4096, 1, 0, 0)
+    elif opcode == 3:  # FUSE_GETATTR
+        owner = (0o40700, 2, 7001, 7001)
+        attr = struct.pack("=6Q10I", node, 0, 0, 0, 0, 0, 0, 0, 0, *owner, 0, 512, 0)
+        error, body = 0, struct.pack("=QII", 0, 0, 0) + attr
+    elif opcode in (2, 42):  # FUSE_FORGET has no answer
+        continue
+    os.write(fd, struct.pack("=IiQ", 16 + len(body), error, unique) + body)
+"""
+
+
+def test_a_directory_on_a_mount_that_is_closed_to_root(box: jailbox.Box) -> None:
+    _let_alice_sudo(box)
+    if not os.path.exists("/dev/fuse"):
+        pytest.skip("needs /dev/fuse")
+    box.sh("mkdir /run/fuse")
+    server = subprocess.Popen(
+        box.argv([sys.executable, "-c", FUSE]), stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert server.stdout is not None
+        if server.stdout.readline() != "mounted\n":
+            pytest.skip("needs to mount a FUSE file system")
+        assert box.run("ls", "-d", "/run/fuse/", check=False) == ""  # root may not
+        prefix = ("sudo", "-u", "alice", "sh", "-c", 'cd /run/fuse && exec sudo "$@"', "sh")
+        script = "pwd; stat -c '%u %a' ."
+        assert output(box, "sh", "-c", script, prefix=prefix) == "/run/fuse\n7001 700"
+    finally:
+        server.kill()
+        server.communicate()
 
 
 def test_a_directory_that_the_user_may_not_enter_stays(box: jailbox.Box) -> None:
