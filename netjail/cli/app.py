@@ -102,6 +102,8 @@ def dispatch(words: list[str], context: Context) -> int:
         output.json = True  # also for an error in the arguments themselves
     if output.json and verb in NO_JSON:
         output.json = False
+        if verb == "demo":  # tells its story while it runs, so it writes the envelope itself
+            return dispatch(["demo", "--json", *arguments], context)
         raise NetjailError("usage", f"`netjail {verb}` has no --json: it reports nothing")
     from netjail.cli.parser import HelpAskedError
 

@@ -3,44 +3,44 @@
 
 from __future__ import annotations
 
-import argparse
-
 from netjail.cli.context import Context, Result
 from netjail.cli.output import Output
-from netjail.cli.parser import HelpAskedError, VerbParser
+from netjail.cli.parser import VerbParser
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from argparse import Namespace
     from typing import Any
-
-
-class _DemoParser(VerbParser):
-    def parse(self, words: list[str]) -> argparse.Namespace:
-        """Everything but -h goes on to the demo."""
-        if any(word in ("-h", "--help") for word in words):
-            raise HelpAskedError(self.format_help())
-        return argparse.Namespace(words=words)
 
 
 def parser() -> VerbParser:
     """The arguments of `demo`."""
-    return _DemoParser(
+    parser = VerbParser(
         "demo",
-        "",
+        "[--quick] [--pause] [--json]",
         "Shows netjail at work: builds a little internet with a VPN provider in it, in\n"
         "namespaces that are thrown away afterwards, imports the provider's file, and shows\n"
         "side by side what the outside sees with and without netjail. Touches nothing of\n"
         "yours; Ctrl-C ends it and cleans up.",
-        examples=(("sudo netjail demo", ""),),
-        json=False,
+        examples=(
+            ("sudo netjail demo", "takes some 10 s"),
+            ("sudo netjail demo --pause", "stop at the end, to look around"),
+        ),
+        exits=(("0", "every claim holds"), ("1", "one does not, or the demo cannot run here")),
     )
+    parser.option("--quick", action="store_true", help="leave out what repeats")
+    parser.option("--pause", action="store_true", help="wait at the end, to look around")
+    parser.option("--no-color", action="store_true", help="as with NO_COLOR=1")
+    return parser
 
 
-def execute(args: argparse.Namespace, _context: Context) -> Result:
-    """Run the demo; its exit status is ours."""
+def execute(args: Namespace, _context: Context) -> Result:
+    """Run the demo, which renders by itself, --json included; its exit status is ours."""
     from netjail.demo import demo
 
-    return Result({}, exit=int(demo.main(args.words) or 0))
+    options = ("quick", "pause", "no_color", "json")
+    words = [f"--{name.replace('_', '-')}" for name in options if getattr(args, name)]
+    return Result({}, exit=demo.main(words))
 
 
 def render(_data: dict[str, Any], _output: Output) -> None:

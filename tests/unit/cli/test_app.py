@@ -275,3 +275,27 @@ def test_a_missing_package_is_no_bug(cli) -> None:
     cli.client.answers = {"list": gone}
     assert cli("list") == 1
     assert "pip install wgconfig" in cli.err
+
+
+@pytest.mark.parametrize(
+    ("words", "passed"),
+    [
+        (["demo"], []),
+        (["demo", "--quick", "--pause"], ["--quick", "--pause"]),
+        (["demo", "--json"], ["--json"]),
+        (["--json", "demo"], ["--json"]),
+    ],
+)
+def test_demo(words: list[str], passed: list[str], cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    from netjail.demo import demo
+
+    seen: list[list[str]] = []
+
+    def main(argv: list[str]) -> int:
+        seen.append(argv)
+        return 1
+
+    monkeypatch.setattr(demo, "main", main)
+    assert cli(*words) == 1
+    assert seen == [passed]
+    assert cli.out == ""
