@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import os
 import pty
+import select
 import signal
 import threading
 import time
@@ -30,11 +31,11 @@ class Pty:
         self.stream.width = 40
 
     def text(self) -> str:
-        os.set_blocking(self.master, False)
-        try:
-            return os.read(self.master, 65536).decode()
-        except BlockingIOError:
-            return ""
+        data = b""
+        # the kernel hands it from one end to the other in its own time
+        while select.select([self.master], [], [], 0.2)[0]:
+            data += os.read(self.master, 65536)
+        return data.decode()
 
     def close(self) -> None:
         self.file.close()
