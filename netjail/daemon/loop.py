@@ -88,7 +88,8 @@ class Loop:
     def call_soon(self, call: Callable[[], None]) -> None:
         """Run `call` on the loop's thread; may be called from any thread."""
         self._soon.append(call)
-        os.eventfd_write(self._wake, 1)
+        if self._wake >= 0:
+            os.eventfd_write(self._wake, 1)
 
     def on_signal(self, number: int, call: Callable[[], None]) -> None:
         """Run `call` on the loop when the signal arrives. From the process's main thread only."""
@@ -140,7 +141,8 @@ class Loop:
             signal.set_wakeup_fd(-1)
             for fd in self._signal_pipe:
                 os.close(fd)
-        os.close(self._wake)
+        wake, self._wake = self._wake, -1
+        os.close(wake)
         self._epoll.close()
 
     def _woken(self, _events: int) -> None:

@@ -66,12 +66,15 @@ class Manager:
         self._queries = Queries(rooms, self.registry)
         self._pending: set[Call] = set()
         self._held: list[Call] | None = []
+        self._early: frozenset[str] = frozenset()
         self._ending = False
 
     # Life --------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Adopt what stands. Calls that come before that is done wait for it."""
+        """Adopt what stands. Calls that come before that is done wait for it, but for those that
+        only need to know that nothing stands: the engine takes a while to import."""
+        self._early = frozenset() if self._rooms.standing() else _EARLY
         self._workers.run(self._adopt)
 
     def end(self) -> None:
@@ -177,7 +180,7 @@ class Manager:
             self._finish(call, _hello())
         elif self._ending:
             self._finish(call, _ending())
-        elif self._held is not None:
+        elif self._held is not None and call.method not in self._early:
             self._held.append(call)
         else:
             self._begin(call)
@@ -335,6 +338,8 @@ class Manager:
             call.reply(outcome)
         self.quiet_changed()
 
+
+_EARLY = frozenset({"list", "status", "profile.add", "profile.get", "profile.check"})
 
 _QUERIES: dict[str, Callable[..., Result]] = {
     "list": Queries.list_all,

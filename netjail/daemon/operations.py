@@ -46,11 +46,14 @@ class Operations:
         `pointless`: whether nobody waits for the answer any more.
         """
         changed = self.bring_up(turn, name, say)
-        turn.done()
-        answered = self._wait_answer(name, wait, say, pointless) if wait > 0 else None
         entry = self._registry.get(name)
-        if not entry.live:
-            raise NetjailError("not-up", f"profile {name} was taken down again meanwhile")
+        answered = None
+        if wait > 0:
+            turn.done()
+            answered = self._wait_answer(name, wait, say, pointless)
+            entry = self._registry.get(name)
+            if not entry.live:
+                raise NetjailError("not-up", f"profile {name} was taken down again meanwhile")
         return {
             "profile": name,
             "state": entry.state,

@@ -68,12 +68,12 @@ def send(engine: Engine, name: str, pids: Sequence[int] | None, number: int) -> 
         _close(descriptors.values())
 
 
-def end(engine: Engine, names: Collection[str], seconds: float = TERM_SECONDS) -> list[int]:
-    """End every program in these jails: SIGTERM, `seconds`, SIGKILL. Returns what is left over.
+def end(engine: Engine, names: Collection[str]) -> list[int]:
+    """End every program in these jails: SIGTERM, TERM_SECONDS, SIGKILL. Returns what is left over.
 
     Nothing may be able to enter meanwhile (Engine.close).
     """
-    wait = seconds
+    wait = TERM_SECONDS
     for attempt in range(1 + KILL_ROUNDS):
         descriptors = _open([each.pid for each in engine.programs(names)])
         try:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from netjail import names
 from netjail.errors import NetjailError
 from netjail.profile.model import Profile
 
@@ -124,6 +125,9 @@ class Rooms(Protocol):
     @property
     def store(self) -> Store: ...
     def checks(self) -> Sequence[Check]: ...
+    def standing(self) -> bool:
+        """Whether there is anything to adopt; quick, and without the engine."""
+        ...
 
 
 class RealStore:
@@ -181,6 +185,14 @@ class RealRooms:
         with _libraries():
             from netjail.engine import doctor
         return doctor.checks()
+
+    def standing(self) -> bool:
+        try:
+            return bool(os.listdir(names.JAILS_DIR))
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True  # whatever it is, the engine will say
 
 
 @contextmanager
