@@ -25,13 +25,12 @@ from netjail.launch.identity import Env, Identity
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from types import ModuleType
     from typing import NoReturn
 
-    from netjail.errors import NetjailError
-
 _HEADER = ["netjail-enter", "1"]
-_SOURCE = "netjail"
-"""What our mounts call their source in /proc/self/mountinfo."""
+MOUNT_SOURCE = "netjail"
+"""What the overlay on /etc calls its source in /proc/self/mountinfo."""
 
 _SYS_MOUNTS = (
     "/sys/fs/cgroup",
@@ -48,8 +47,7 @@ _SYS_MOUNTS = (
 )
 """What a host may have mounted below /sys: carried over the fresh one though no line names it."""
 
-_EACCES, _ENOENT, _ENOEXEC, _EISDIR = 13, 2, 8, 21
-_ENODEV, _EINVAL = 19, 22
+_ENOENT, _ENOEXEC, _EACCES, _EISDIR, _EINVAL = 2, 8, 13, 21, 22
 _SHELL = b"/bin/sh"
 _DEFAULT_PATH = b"/bin:/usr/bin"
 """Where execvp(3) looks when there is no PATH."""
@@ -86,6 +84,13 @@ class ExecError(Exception):
         self.message = message
 
 
+def _rare() -> "ModuleType":
+    """What most launches do not need, and do not load."""
+    from netjail.launch import rare
+
+    return rare
+
+
 # the enter file
 
 
@@ -99,14 +104,9 @@ def read_enter(name: str) -> Enter:
         try:
             fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NOFOLLOW)
         except FileNotFoundError:
-            raise _error(
-                "not-up", f"{name} is not up", f"`netjail up {name}` brings it up."
-            ) from None
+            raise _rare().not_up(name) from None
         except OSError as error:
-            raise _error(
-                "not-authorised" if error.errno == _EACCES else "system",
-                f"cannot read how to enter {name}: {error.strerror}",
-            ) from None
+            raise _rare().unreadable(name, error) from None
         try:
             fcntl.flock(fd, fcntl.LOCK_SH)
             if _is_at(fd, path):
@@ -139,7 +139,7 @@ def parse_enter(name: str, text: str, lock: int) -> Enter:
     plan = Enter(name, lock)
     lines = [line.split("\t") for line in text.split("\n") if line]
     if not lines or lines[0] != _HEADER:
-        raise _unusable(name, "another version of netjail wrote how to enter it")
+        raise _rare().unusable(name, "another version of netjail wrote how to enter it")
     profile = None
     try:
         for key, *values in lines[1:]:
@@ -161,9 +161,9 @@ def parse_enter(name: str, text: str, lock: int) -> Enter:
             else:
                 raise ValueError(key)
     except ValueError:
-        raise _unusable(name, "how to enter it is not legible") from None
+        raise _rare().unusable(name, "how to enter it is not legible") from None
     if profile != name or not (plan.net and plan.etc and plan.stop):
-        raise _unusable(name, "how to enter it is not complete")
+        raise _rare().unusable(name, "how to enter it is not complete")
     return plan
 
 
@@ -185,14 +185,14 @@ def enter_network(plan: Enter) -> None:
     try:
         fd = posix.open(plan.net, posix.O_RDONLY | posix.O_CLOEXEC)
     except OSError as error:
-        raise _conflict(plan, f"cannot be opened: {error.strerror}") from None
+        raise _rare().conflict(plan.name, plan.net, f"cannot be opened: {error.strerror}") from None
     try:
         found = posix.fstat(fd)
         if (found.st_dev, found.st_ino) != (plan.dev, plan.ino):
-            raise _conflict(plan, "is not the namespace that netjail made")
+            raise _rare().conflict(plan.name, plan.net, "is not the namespace that netjail made")
         syscalls.setns(fd, syscalls.CLONE_NEWNET)
     except OSError as error:
-        raise _failed(plan, "its network namespace cannot be entered", error) from None
+        raise _rare().failed(plan.name, "its network namespace cannot be entered", error) from None
     finally:
         posix.close(fd)
 
@@ -217,7 +217,7 @@ def _step(plan: Enter, what: str, act: "Callable[..., None]", *args: str) -> Non
     try:
         act(*args)
     except OSError as error:
-        raise _failed(plan, what, error) from None
+        raise _rare().failed(plan.name, what, error) from None
 
 
 def _leave_mounts() -> None:
@@ -228,39 +228,13 @@ def _leave_mounts() -> None:
     except OSError as error:
         if error.errno != _EINVAL:
             raise
-        _from_outside_of_chroot(_make_slave)
+        from netjail.launch import rare
+
+        rare.outside_of_chroot(_make_slave)
 
 
 def _make_slave() -> None:
     syscalls.mount("none", "/", None, syscalls.MS_REC | syscalls.MS_SLAVE, None)
-
-
-def _from_outside_of_chroot(act: "Callable[[], None]") -> None:
-    """Do it to the root of all mounts: in a chroot, / need not be a mount point.
-
-    setns(2) into the mount namespace where we are already moves / to its root.
-    """
-    flags = posix.O_PATH | posix.O_CLOEXEC | posix.O_DIRECTORY
-    fds = []
-    try:
-        for path in ("/", "/proc/self/cwd", "/proc/self/ns/mnt"):
-            fds.append(
-                posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC if "ns" in path else flags)
-            )
-        root, directory, namespace = fds
-        syscalls.setns(namespace, syscalls.CLONE_NEWNS)
-        try:
-            act()
-        finally:
-            posix.fchdir(root)
-            posix.chroot(".")
-        try:
-            posix.fchdir(directory)
-        except OSError:
-            pass  # one that only its user may enter; better / than outside
-    finally:
-        for fd in fds:
-            posix.close(fd)
 
 
 def _etc_keeps(plan: Enter) -> list[str]:
@@ -301,28 +275,14 @@ def _put_down(carried: list[tuple[str, int]]) -> None:
 
 def _mount_etc(plan: Enter) -> None:
     if syscalls.is_mount_point("/etc"):
-        _uncover_etc()
+        from netjail.launch import rare
+
+        rare.uncover_etc(MOUNT_SOURCE)
     # no laxer than what is below: an overlay does not inherit these
     flags = posix.statvfs("/etc").f_flag & syscalls.MS_NOEXEC
     flags |= syscalls.MS_RDONLY | syscalls.MS_NODEV | syscalls.MS_NOSUID
     lower = overlay_escape(plan.etc)
-    syscalls.mount(_SOURCE, "/etc", "overlay", flags, f"lowerdir={lower}:/etc")
-
-
-def _uncover_etc() -> None:
-    """Take the overlay of another jail away, when called inside one: overlays stack only twice."""
-    fd = posix.open("/proc/self/mountinfo", posix.O_RDONLY | posix.O_CLOEXEC)
-    try:
-        lines = _read(fd).rstrip("\n").split("\n")
-    finally:
-        posix.close(fd)
-    for line in reversed(lines):
-        left, _, right = line.partition(" - ")
-        if left.split(" ")[4] != "/etc":
-            continue
-        if right.split(" ")[:2] != ["overlay", _SOURCE]:
-            break
-        syscalls.umount2("/etc", syscalls.MNT_DETACH)
+    syscalls.mount(MOUNT_SOURCE, "/etc", "overlay", flags, f"lowerdir={lower}:/etc")
 
 
 def _check_etc(plan: Enter) -> None:
@@ -333,11 +293,7 @@ def _check_etc(plan: Enter) -> None:
     except OSError:
         right = False
     if not right:
-        raise _error(
-            "system",
-            f"cannot enter {plan.name}: its resolv.conf is not in place",
-            f"`netjail up {plan.name}` puts it right.",
-        )
+        raise _rare().not_in_place(plan.name)
 
 
 def _hide(where: str, by: str) -> None:
@@ -521,39 +477,3 @@ def _say(text: str) -> None:
         posix.write(2, text.encode(errors="replace"))
     except OSError:
         pass  # nobody listens
-
-
-# errors
-
-
-def _error(code: str, message: str, hint: str | None = None) -> "NetjailError":
-    from netjail.errors import NetjailError  # only now: a launch that succeeds needs none
-
-    return NetjailError(code, message, hint)
-
-
-def _unusable(name: str, why: str) -> "NetjailError":
-    return _error(
-        "system",
-        f"cannot enter {name}: {why}",
-        f"`netjail down {name}` and `netjail up {name}` make it anew.",
-    )
-
-
-def _conflict(plan: Enter, why: str) -> "NetjailError":
-    return _error(
-        "conflict",
-        f"cannot enter {plan.name}: {plan.net} {why}",
-        f"`netjail up {plan.name}` puts it right.",
-    )
-
-
-def _failed(plan: Enter, what: str, error: OSError) -> "NetjailError":
-    message = f"cannot enter {plan.name}: {what}: {error.strerror}"
-    if error.errno == _ENODEV:
-        return _error("missing-kernel", message, "Does the kernel have it? `modprobe overlay`")
-    if error.errno == 1:
-        return _error(
-            "system", message, "Is this a container? It needs the capability CAP_SYS_ADMIN."
-        )
-    return _error("system", message)

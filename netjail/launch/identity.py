@@ -207,6 +207,6 @@ def _bytes(text: str) -> bytes:
 
 
 def _error(code: str, message: str, hint: str | None = None) -> "NetjailError":
-    from netjail.errors import NetjailError  # only now: a launch that succeeds needs none
+    from netjail.launch import rare  # only now: a launch that succeeds does without
 
-    return NetjailError(code, message, hint)
+    return rare.error(code, message, hint)
