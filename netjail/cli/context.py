@@ -115,6 +115,10 @@ class Context:
                 return word[0] == "y"
 
 
+def _named(name: str, message: str) -> str:
+    return message if name in message.split() else f"{name}: {message}"
+
+
 def collect(failures: list[tuple[str, NetjailError]], total: int, what: str) -> NetjailError | None:
     """One error for several profiles. A single one stands for itself where it was the only."""
     if not failures:
@@ -132,6 +136,6 @@ def collect(failures: list[tuple[str, NetjailError]], total: int, what: str) -> 
         tuple(
             line
             for name, error in failures
-            for line in (f"{name}: {error.message}", *error.problems)
+            for line in (_named(name, error.message), *error.problems)
         ),
     )

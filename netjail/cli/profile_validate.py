@@ -47,9 +47,12 @@ def check(path: str) -> dict[str, Any]:
         found["warnings"] = list(warnings)
     except NetjailError as error:
         found["ok"] = False
-        found["problems"] = list(error.problems) or [
-            " ".join(filter(None, (error.message, error.hint)))
-        ]
+        # `a/b.toml:7: ...`, which editors can follow, in place of the name of a profile
+        own = f"{_name(path)}.toml"
+        found["problems"] = [
+            path + problem.removeprefix(own) if problem.startswith(own) else problem
+            for problem in error.problems
+        ] or [". ".join(filter(None, (error.message, error.hint)))]
         if path.lower().endswith(".conf"):
             found["problems"].append(
                 "It looks like a VPN provider's file: `netjail import` reads those."

@@ -16,7 +16,7 @@ MAX_BYTES = 1 << 20
 
 
 def read(path: str) -> str:
-    """The text of `path` (TOML, hence UTF-8), or of standard input for `-`. Raises `usage`."""
+    """As `read_bytes`, for TOML, which is UTF-8."""
     data = read_bytes(path)
     try:
         return data.decode("utf-8-sig")
@@ -25,7 +25,7 @@ def read(path: str) -> str:
 
 
 def read_bytes(path: str) -> bytes:
-    """The content of `path`, or of standard input for `-`. Raises `usage`."""
+    """The content of `path`, or of standard input for `-`. Raises `usage` and `system`."""
     data = _read_bytes(path, _shown(path))
     if len(data) > MAX_BYTES:
         raise NetjailError("usage", f"{_shown(path)} is longer than 1 MiB: it is no profile")
@@ -62,7 +62,7 @@ def _read_bytes(path: str, shown: str) -> bytes:
         hint = None
         if isinstance(error, FileNotFoundError) and names.valid_name(path):
             hint = "A file is wanted here, not the name of a profile."
-        raise NetjailError("usage", f"cannot read {shown}: {error.strerror}", hint) from None
+        raise NetjailError("system", f"cannot read {shown}: {error.strerror}", hint) from None
     except ValueError:  # a NUL in the path
         raise NetjailError("usage", f"{shown} is not a file name") from None
 

@@ -62,7 +62,7 @@ def execute(args: Namespace, context: Context) -> Result:
             failures.append((name, error))
     # with several, all are started before any is waited for
     for name, result in results.items():
-        left = deadline - time.monotonic()
+        left = round(deadline - time.monotonic(), 1)
         if len(profiles) > 1 and left > 0:
             try:
                 waited = bring_up(context, name, left)

@@ -110,8 +110,6 @@ def test_version(cli) -> None:
         (["run", "--json", "vpn", "true"], "--json"),
         (["--json", "run", "vpn", "true"], "no --json"),
         (["shell", "vpn", "ls"], "netjail run vpn ls"),
-        (["import", "/"], "directory"),
-        (["import", "/nowhere/x.conf"], "No such file"),
         (["help", "xyzzy"], "no verb"),
     ],
 )

@@ -113,7 +113,9 @@ def test_import_of_other_things(cli, tmp_path: Path) -> None:
     huge.write_text("#" * (1 << 20) + "\n")
     assert cli("import", str(huge)) == 2
     assert "1 MiB" in cli.err
-    assert cli("import", "vpn") == 2
+    assert cli("import", "/") == 1
+    assert "directory" in cli.err
+    assert cli("import", "vpn") == 1
     assert "not the name of a profile" in cli.err
     broken = tmp_path / "broken.conf"
     broken.write_text(CONF.replace(PUBLIC, "short="))

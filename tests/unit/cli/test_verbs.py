@@ -458,6 +458,6 @@ def test_profile_validate(cli, tmp_path: Path) -> None:
     assert cli("profile", "validate", str(good)) == 0
     assert cli.out == f"{good}: valid\n"
     assert cli("profile", "validate", str(good), str(bad)) == 1
-    assert f"{bad}: 2 problems\n" in cli.out
+    assert f"{bad}: 2 problems\n  {bad}:2: " in cli.out
     assert "stop" in cli.out
     assert cli.client.calls == []
