@@ -39,7 +39,7 @@ def execute(args: Namespace, context: Context) -> Result:
         known = {p["name"] for p in context.call("list", "listing the profiles")["profiles"]}
         doomed = ", ".join(name for name in profiles if name in known)
         if doomed and not context.confirm(f"Delete {doomed} and the keys in it?"):
-            return Result({"removed": []}, exit=1)
+            return Result({"removed": [], "declined": True}, exit=1)
     removed: list[str] = []
     failures: list[tuple[str, NetjailError]] = []
     for name in profiles:
@@ -53,7 +53,7 @@ def execute(args: Namespace, context: Context) -> Result:
 
 def render(data: dict[str, Any], output: Output) -> None:
     """One line for each."""
-    if not data["removed"]:
+    if data.get("declined"):
         output.line("Nothing was deleted.")
     for name in data["removed"]:
         output.line("Deleted ", Text(name, "bold"), ".")

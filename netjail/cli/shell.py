@@ -43,7 +43,7 @@ def execute(args: Namespace, context: Context) -> Result:
     """Does not return when all goes well."""
     if args.program:
         error = parser().wrong(f"there is one argument too many: {args.program[0]}")
-        error.hint = f"For one program: `netjail run {args.profile} {args.program[0]} ...`."
+        error.hint = f"For one program: `netjail run {args.profile} PROGRAM ...`."
         raise error
     who = resolve(context, args.user)
     env = dict(os.environb)

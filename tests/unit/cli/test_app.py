@@ -109,7 +109,7 @@ def test_version(cli) -> None:
         (["run", "vpn", "--wait", "3", "curl"], "before the profile"),
         (["run", "--json", "vpn", "true"], "--json"),
         (["--json", "run", "vpn", "true"], "no --json"),
-        (["shell", "vpn", "ls"], "netjail run vpn ls"),
+        (["shell", "vpn", "ls"], "netjail run vpn PROGRAM"),
         (["help", "xyzzy"], "no verb"),
     ],
 )
