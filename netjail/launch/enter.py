@@ -228,9 +228,7 @@ def _leave_mounts() -> None:
     except OSError as error:
         if error.errno != _EINVAL:
             raise
-        from netjail.launch import rare
-
-        rare.outside_of_chroot(_make_slave)
+        _rare().outside_of_chroot(_make_slave)
 
 
 def _make_slave() -> None:
@@ -274,10 +272,8 @@ def _put_down(carried: list[tuple[str, int]]) -> None:
 
 
 def _mount_etc(plan: Enter) -> None:
-    if syscalls.is_mount_point("/etc"):
-        from netjail.launch import rare
-
-        rare.uncover_etc(MOUNT_SOURCE)
+    if _link("/etc/resolv.conf").startswith(names.VIEW_DIR + "/"):  # we come from a jail
+        _rare().uncover_etc(MOUNT_SOURCE)
     # no laxer than what is below: an overlay does not inherit these
     flags = posix.statvfs("/etc").f_flag & syscalls.MS_NOEXEC
     flags |= syscalls.MS_RDONLY | syscalls.MS_NODEV | syscalls.MS_NOSUID
@@ -287,13 +283,17 @@ def _mount_etc(plan: Enter) -> None:
 
 def _check_etc(plan: Enter) -> None:
     """Make sure that the resolv.conf that programs will see is the jail's."""
-    name = "/resolv.conf"
-    try:
-        right = posix.readlink(plan.etc + name) == posix.readlink("/etc" + name)
-    except OSError:
-        right = False
-    if not right:
+    link = _link(f"{plan.etc}/resolv.conf")
+    if not link or link != _link("/etc/resolv.conf"):
         raise _rare().not_in_place(plan.name)
+
+
+def _link(path: str) -> str:
+    """What a symbolic link says; empty where there is none."""
+    try:
+        return posix.readlink(path)
+    except OSError:
+        return ""
 
 
 def _hide(where: str, by: str) -> None:
