@@ -83,6 +83,7 @@ _umount2 = _function("umount2")
 _unshare = _function("unshare")
 _setns = _function("setns")
 _syscall = _function("syscall")
+_statx = _function("statx")
 
 
 def _check(result: int, name: str | None = None) -> int:
@@ -169,7 +170,7 @@ def is_mount_point(path: str) -> bool:
     """
     buffer = _Buffer()
     flags = _AT_SYMLINK_NOFOLLOW | _AT_NO_AUTOMOUNT
-    if _function("statx")(_AT_FDCWD, _bytes(path), flags, 0, buffer) == -1:
+    if _statx(_AT_FDCWD, _bytes(path), flags, 0, buffer) == -1:
         return False
     attributes, known = buffer[1], buffer[7]  # stx_attributes, stx_attributes_mask
     return bool(attributes & _STATX_ATTR_MOUNT_ROOT) or not known & _STATX_ATTR_MOUNT_ROOT

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import glob
 import importlib.util
 import os
 import shutil
@@ -701,6 +702,50 @@ def test_the_short_way_imports_next_to_nothing(box: jailbox.Box) -> None:
         "fcntl",
         "pwd",
     }
+
+
+def test_a_package_that_only_root_can_read(box: jailbox.Box) -> None:
+    package = f"{jailbox.REPO}/netjail"
+    box.sh(f"mkdir -m 700 /run/closed; cp -r {package} /run/closed")
+    text = box.path(box.launcher).read_text().replace(str(jailbox.REPO), "/run/closed")
+    box.path(box.launcher).write_text(text)
+    assert output(box, "id", "-un", env=SUDO) == "alice"
+    done = box.netjail("run", "lab", "nosuch", env=SUDO)
+    assert (done.returncode, done.stderr) == (127, "netjail: nosuch: command not found\n")
+
+
+def test_an_ordinary_python_with_site(box: jailbox.Box) -> None:
+    words = [
+        sys.executable,
+        "-c",
+        "from netjail.main import main; main()",
+        "run",
+        "lab",
+        "id",
+        "-u",
+    ]
+    done = subprocess.run(
+        box.argv(words),
+        capture_output=True,
+        text=True,
+        env=jailbox.clean_env(SUDO | {"PYTHONPATH": str(jailbox.REPO)}),
+        check=True,
+    )
+    assert done.stdout == "7001\n"
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])
+def test_under_other_pythons(box: jailbox.Box, version: str) -> None:
+    pattern = os.path.expanduser(f"~/.pyenv/versions/{version}.*/bin/python{version}")
+    found = [f"/usr/bin/python{version}", *glob.glob(pattern)]
+    found = [python for python in found if os.path.exists(python)]
+    if not found:
+        pytest.skip(f"needs Python {version}")
+    text = box.path(box.launcher).read_text()
+    box.path(box.launcher).write_text(text.replace(sys.executable, found[-1]))
+    assert output(box, "id", "-un", env=SUDO) == "alice"
+    assert output(box, "cat", "/etc/resolv.conf", options=("-u", "bob")) == OURS
+    assert box.netjail("run", "lab", "nosuch", env=SUDO).returncode == 127
 
 
 def test_from_one_jail_into_the_next(box: jailbox.Box) -> None:
