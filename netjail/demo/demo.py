@@ -348,7 +348,13 @@ def main(argv: Sequence[str] = (), command: Sequence[str] | None = None) -> int:
 
     command: how netjail is started, where it is not this one.
     """
-    args = parser().parse_args(list(argv))
+    try:
+        args = parser().parse_args(list(argv))
+    except NetjailError as error:
+        if "--json" not in argv:
+            raise
+        _print_json([], 0, error)
+        return names.EXIT_USAGE
     tell = Teller(color=False if args.no_color else None, quiet=args.json)
     before = signal.signal(signal.SIGTERM, _terminated)
     begin = time.monotonic()
@@ -374,7 +380,7 @@ def main(argv: Sequence[str] = (), command: Sequence[str] | None = None) -> int:
         if not args.json:
             raise
         _print_json(claims, time.monotonic() - begin, error)
-        return names.EXIT_USAGE if error.code == "usage" else names.EXIT_FAILED
+        return names.EXIT_FAILED
     finally:
         signal.signal(signal.SIGTERM, before)
     return _close(claims, seconds, tell, args.json)
