@@ -110,4 +110,8 @@ def failed(name: str, what: str, why: OSError) -> NetjailError:
     if why.errno == errno.EPERM:
         hint = "Is this a container? It needs the capability CAP_SYS_ADMIN."
         return NetjailError("system", message, hint)
+    if why.errno == errno.EINVAL:
+        return NetjailError(
+            "system", message, "The end of `dmesg` may say what the kernel dislikes."
+        )
     return NetjailError("system", message)

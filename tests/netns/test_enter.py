@@ -134,6 +134,18 @@ def test_whatever_resolv_conf_the_host_has(box: jailbox.Box, make: str) -> None:
     assert output(box, "cat", "/etc/resolv.conf", env=SUDO) == OURS
 
 
+def test_a_host_whose_etc_is_an_overlay_itself(box: jailbox.Box) -> None:
+    box.sh(
+        "mkdir /run/upper /run/work;"
+        "mount -t overlay o -o lowerdir=/etc,upperdir=/run/upper,workdir=/run/work /etc;"
+        "echo added > /etc/added; echo nameserver 192.0.2.1 > /etc/resolv.conf"
+    )
+    with box.inside("lab") as shell:
+        assert shell.ask("cat /etc/resolv.conf /etc/added") == f"{OURS}\nadded"
+        box.sh("echo nameserver 192.0.2.2 > /etc/new; mv /etc/new /etc/resolv.conf")
+        assert shell.ask("cat /etc/resolv.conf") == OURS
+
+
 def test_mounts_below_etc_are_carried_over(box: jailbox.Box) -> None:
     box.sh(
         "echo 192.0.2.7 container > /run/hosts; mount --bind /run/hosts /etc/hosts;"
