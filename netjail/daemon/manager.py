@@ -239,7 +239,7 @@ class Manager:
             return
         for group in together:
 
-            def job(_turn: Turn, group: list[str] = group) -> None:
+            def job(turn: Turn, group: list[str] = group) -> None:
                 done: list[Result] | NetjailError
                 try:
                     if self._ending:
@@ -250,6 +250,7 @@ class Manager:
                 except Exception:
                     log.crash("while taking down " + ", ".join(group))
                     done = internal("down")
+                turn.done()
                 self._loop.call_soon(partial(group_done, group, done))
 
             self._turns.submit(group, job, lane)
@@ -308,11 +309,11 @@ class Manager:
                     raise _ending()
                 return do(turn)
 
-            self._work(call, run)
+            self._work(call, run, turn)
 
         self._turns.submit(profiles, job)
 
-    def _work(self, call: Call, do: Callable[[], Result]) -> None:
+    def _work(self, call: Call, do: Callable[[], Result], turn: Turn | None = None) -> None:
         outcome: Result | NetjailError
         try:
             outcome = do()
@@ -321,6 +322,8 @@ class Manager:
         except Exception:
             log.crash(f"in {call.method}")
             outcome = internal(call.method)
+        if turn is not None:
+            turn.done()  # before the caller knows: what it asks next must find nothing in the way
         self._loop.call_soon(partial(self._finish, call, outcome))
 
     def _say(self, call: Call) -> Callable[[str], None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netjail.daemon import methods
@@ -23,6 +23,7 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=10,
 )
+few = settings(max_examples=60, deadline=None)
 names = st.sampled_from([*methods.METHODS, "", "x"])
 
 
@@ -77,6 +78,7 @@ def test_good_form_but_not_for_us(line: bytes, says: str) -> None:
     assert says in request.problem.message
 
 
+@few
 @given(st.binary(max_size=400))
 def test_bytes_are_a_request_or_garbage_and_nothing_else(line: bytes) -> None:
     try:
@@ -85,6 +87,7 @@ def test_bytes_are_a_request_or_garbage_and_nothing_else(line: bytes) -> None:
         pass
 
 
+@few
 @given(values)
 def test_json_is_a_request_or_garbage_and_nothing_else(value: object) -> None:
     try:
@@ -93,6 +96,7 @@ def test_json_is_a_request_or_garbage_and_nothing_else(value: object) -> None:
         pass
 
 
+@few
 @given(
     st.fixed_dictionaries(
         {"v": st.just(1) | values, "id": st.integers(0, 9) | values, "method": names | values},
@@ -107,6 +111,7 @@ def test_near_requests_are_requests_or_garbage_and_nothing_else(data: dict) -> N
     assert type(request.id) is int and isinstance(request.params, dict)
 
 
+@few
 @given(names, st.data())
 def test_parameters_are_checked_or_refused_and_nothing_else(
     method: str, data: st.DataObject
@@ -125,6 +130,7 @@ def test_parameters_are_checked_or_refused_and_nothing_else(
     assert set(checked) == set(known)
 
 
+@few
 @given(values, st.text())
 def test_what_goes_out_is_one_line_of_ascii(value: object, text: str) -> None:
     error = NetjailError("system", text, text)

@@ -48,8 +48,13 @@ def test_a_crash_of_a_job_costs_nothing(capfd: pytest.CaptureFixture[str]) -> No
 def test_beyond_the_most_they_wait() -> None:
     workers = Workers(most=2)
     hold, done = threading.Event(), []
-    for number in range(5):
-        workers.run(lambda number=number: (hold.wait(10), done.append(number)) and None)
+
+    def job() -> None:
+        hold.wait(10)
+        done.append(1)
+
+    for _ in range(5):
+        workers.run(job)
     assert workers._threads == 2
     hold.set()
     eventually(lambda: len(done) == 5)
