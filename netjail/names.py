@@ -23,6 +23,35 @@ JAILS_DIR = "/run/netjail/jails"
 VIEW_DIR = "/run/netjail/view"
 """0755. VIEW_DIR/NAME/ is what programs in the jail see in place of the host's files."""
 
+BUS_NAME = "org.netjail.Netjail1"
+"""On the system bus. The object at BUS_PATH is the manager, BUS_PATH/profile/NAME a profile."""
+BUS_PATH = "/org/netjail/Netjail1"
+BUS_MANAGER = "org.netjail.Netjail1.Manager"
+BUS_PROFILE = "org.netjail.Netjail1.Profile"
+"""Our interfaces. data/dbus/ lets nobody send to any but these and the standard ones."""
+
+ACTION_RUN = "org.netjail.run"
+"""Use a profile: bring it up, start programs in it, take it down."""
+ACTION_CONTROL = "org.netjail.control"
+"""Stop what another user runs in it."""
+ACTION_MANAGE_OWN = "org.netjail.manage-own"
+"""Add, change, remove, export a profile that belongs to oneself alone and touches no device."""
+ACTION_MANAGE = "org.netjail.manage"
+"""The same with all other profiles, switches, devices."""
+ACTION_REVEAL = "org.netjail.reveal"
+"""See the secrets of a shared profile."""
+ACTIONS = {
+    ACTION_RUN: ("auth_admin", "auth_admin", "yes"),
+    ACTION_CONTROL: ("auth_admin_keep", "auth_admin_keep", "auth_admin_keep"),
+    ACTION_MANAGE_OWN: ("auth_admin", "auth_admin", "yes"),
+    ACTION_MANAGE: ("auth_admin_keep", "auth_admin_keep", "auth_admin_keep"),
+    ACTION_REVEAL: ("auth_admin", "auth_admin", "auth_admin"),
+}
+"""polkit action to its defaults (any, inactive session, active session). data/polkit/ says the
+same to polkit. No `_keep` where yes is an answer: polkit remembers per action, not per profile."""
+ACTION_DETAILS = ("profile", "uplink")
+"""Details that every check passes: the policy's messages and polkit rules refer to them."""
+
 NETNS_DIR = "/run/netns"
 """Where ip-netns(8) keeps its names; ours appear there too."""
 NETNS_ETC_DIR = "/etc/netns"
