@@ -65,9 +65,9 @@ class Client:
         except _GoneError as gone:
             raise NetjailError(
                 "no-helper",
-                f"The helper ended before it had answered {method!r} ({gone}).",
-                "Run the command again: what was half done is then completed or undone. "
-                f"The helper's log is {names.HELPER_LOG}.",
+                f"the helper ended before it had answered {method!r} ({gone})",
+                "run the command again: what was half done is then completed or undone; "
+                f"the helper's log is {names.HELPER_LOG}",
             ) from None
 
     def close(self) -> None:
@@ -113,7 +113,7 @@ class Client:
         while (end := self._buffer.find(b"\n", scanned)) < 0:
             scanned = len(self._buffer)
             if scanned > _ANSWER_MAX:
-                raise NetjailError("internal", "The helper sent an answer without an end.")
+                raise NetjailError("internal", "the helper sent an answer without an end")
             try:
                 data = self._sock.recv(262144)
             except TimeoutError:
@@ -130,7 +130,7 @@ class Client:
         except ValueError:
             answer = None
         if not isinstance(answer, dict):
-            raise NetjailError("internal", "The helper sent something that is not an answer.")
+            raise NetjailError("internal", "the helper sent something that is not an answer")
         return answer
 
     def _greet(self) -> None:
@@ -140,10 +140,10 @@ class Client:
         if self.helper.get("protocol") != names.PROTOCOL:
             raise NetjailError(
                 "no-helper",
-                f"The running helper (netjail {self.helper.get('version')}) is of another version "
-                "than this command.",
-                f"End it with `kill {self.helper.get('pid')}` and run the command again: what is "
-                "up stays up, and the new helper takes it over.",
+                f"the running helper (netjail {self.helper.get('version')}) is of another version "
+                "than this command",
+                f"end it with `kill {self.helper.get('pid')}` and run the command again: what is "
+                "up stays up, and the new helper takes it over",
             )
 
 
@@ -162,16 +162,16 @@ def connect(start: bool = True, path: str = names.SOCKET) -> Client:
         if os.geteuid() != 0:
             raise NetjailError(
                 "not-authorised",
-                "The helper does not run, and only root may start it.",
-                "Run the command as root: sudo netjail ...",
+                "the helper does not run, and only root may start it",
+                "run the command as root: sudo netjail ...",
             )
         if not start:
-            raise NetjailError("no-helper", f"The helper does not run ({reason}).")
+            raise NetjailError("no-helper", f"the helper does not run ({reason})")
         if time.monotonic() > deadline:
             raise NetjailError(
                 "no-helper",
-                f"The helper was started but cannot be reached at {path} ({reason}).",
-                f"Its log is {names.HELPER_LOG}.",
+                f"the helper was started but cannot be reached at {path} ({reason})",
+                f"its log is {names.HELPER_LOG}",
             )
         _start(path)
         # The one that was told of may just be ending, or another's may still be on its way.
@@ -195,15 +195,15 @@ def _connect_once(path: str) -> Client:
         sock.close()
         raise NetjailError(
             "not-authorised",
-            "Without a system bus only root may talk to the helper.",
-            "Run the command as root: sudo netjail ...",
+            "without a system bus only root may talk to the helper",
+            "run the command as root: sudo netjail ...",
         ) from None
     except TimeoutError:
         sock.close()
         raise _GoneError("it takes no connections") from None
     except OSError as error:
         sock.close()
-        raise NetjailError("no-helper", f"Cannot connect to {path}: {error.strerror}.") from None
+        raise NetjailError("no-helper", f"cannot connect to {path}: {error.strerror}") from None
     except BaseException:
         sock.close()
         raise
@@ -234,8 +234,8 @@ def _start(path: str) -> None:
     if not said:
         raise NetjailError(
             "no-helper",
-            "The helper could not be started." + _log_tail(log_start),
-            f"Its whole log is {names.HELPER_LOG}.",
+            "the helper could not be started" + _log_tail(log_start),
+            f"its whole log is {names.HELPER_LOG}",
         )
 
 
@@ -248,8 +248,8 @@ def _wait_ready(ready: int) -> bytes:
         if left <= 0 or not select.select([ready], [], [], left)[0]:
             raise NetjailError(
                 "no-helper",
-                f"The helper did not get ready within {START_SECONDS:.0f} s.",
-                f"Its log is {names.HELPER_LOG}.",
+                f"the helper did not get ready within {START_SECONDS:.0f} s",
+                f"its log is {names.HELPER_LOG}",
             )
         data = os.read(ready, 65536)
         said += data
@@ -280,7 +280,7 @@ def _become_helper(path: str, log: int, ready: int) -> None:
         os.execve(sys.executable, argv, env)  # noqa: S606 - no shell is the point
     except BaseException as error:
         try:
-            problem = NetjailError("no-helper", f"The helper could not be started: {error}.")
+            problem = NetjailError("no-helper", f"the helper could not be started: {error}")
             os.write(ready, json.dumps(problem.as_dict()).encode() + b"\n")
         except OSError:
             pass
@@ -319,8 +319,8 @@ def _open_log() -> tuple[int, int]:
     except OSError as error:
         raise NetjailError(
             "no-helper",
-            f"The helper cannot be started: {error.filename}: {error.strerror}.",
-            "/run must be a writable file system (normally a tmpfs) with room in it.",
+            f"the helper cannot be started: {error.filename}: {error.strerror}",
+            "/run must be a writable file system (normally a tmpfs) with room in it",
         ) from None
 
 
@@ -333,4 +333,4 @@ def _log_tail(start: int) -> str:
             lines = log.read().decode(errors="replace").strip().splitlines()
     except OSError:
         return ""
-    return " Its last words:\n  " + "\n  ".join(lines[-8:]) if lines else ""
+    return "; its last words:\n  " + "\n  ".join(lines[-8:]) if lines else ""

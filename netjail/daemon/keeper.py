@@ -30,8 +30,9 @@ ANSWER_GRACE = 10
 """Seconds for which a fresh tunnel may be silent before it is called so."""
 IDLE_SECONDS = 2.0
 """Between the end of the last program and the end of a `stop = "when-idle"` jail."""
-ADOPTED_IDLE_SECONDS = 10.0
-"""The same where this helper has not seen the last program end."""
+IDLE_AGAIN_SECONDS = 10.0
+"""The same where it was brought up once more meanwhile, or where this helper has not seen the last
+program end."""
 
 SILENT = "the tunnel does not answer; nothing can leave until it does"
 
@@ -97,7 +98,7 @@ class Keeper:
             if jail.state == "failed":
                 self._repair_later(jail.name)
             if jail.stop == "when-idle":
-                self._look_later(jail.name, ADOPTED_IDLE_SECONDS)
+                self._look_later(jail.name, IDLE_AGAIN_SECONDS)
 
     # Processes that serve jails ----------------------------------------------------------------
 
@@ -111,6 +112,10 @@ class Keeper:
                 self._process_names[process.pid] = process.name
             else:
                 self._failed(name, process.name)
+        if name in self._idle:
+            # Whoever had it brought up is about to enter.
+            self._idle.pop(name).cancel()
+            self._look_later(name, IDLE_AGAIN_SECONDS)
         self._poll_answers()
 
     def _unwatch(self, name: str) -> None:

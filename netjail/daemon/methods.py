@@ -39,7 +39,7 @@ class Method:
 
 
 def _bad(name: str, what: str) -> NetjailError:
-    return NetjailError("bad-request", f"Parameter {name!r} must be {what}.")
+    return NetjailError("bad-request", f"parameter {name!r} must be {what}")
 
 
 def _profile(name: str, value: Any) -> str:
@@ -49,8 +49,8 @@ def _profile(name: str, value: Any) -> str:
         shown = ascii(value if len(value) <= 60 else value[:60] + "...")
         raise NetjailError(
             "invalid-name",
-            f"{shown} cannot be the name of a profile.",
-            f"1 to {names.NAME_MAX} of a-z, 0-9, '_' and '-', beginning with a letter or digit.",
+            f"{shown} cannot be the name of a profile",
+            f"1 to {names.NAME_MAX} of a-z, 0-9, '_' and '-', beginning with a letter or digit",
         )
     return value
 
@@ -155,16 +155,16 @@ def check(method: str, params: dict[str, Any]) -> dict[str, Any]:
     """
     known = METHODS.get(method)
     if known is None:
-        raise NetjailError("bad-request", f"There is no method {method[:60]!a}.")
+        raise NetjailError("bad-request", f"there is no method {method[:60]!a}")
     for name in params:
         if name not in known.params:
-            raise NetjailError("bad-request", f"Method {method!r} has no parameter {name[:60]!a}.")
+            raise NetjailError("bad-request", f"method {method!r} has no parameter {name[:60]!a}")
     checked = {}
     for name, param in known.params.items():
         if name in params:
             checked[name] = param.check(name, params[name])
         elif param.default is _REQUIRED:
-            raise NetjailError("bad-request", f"Method {method!r} needs parameter {name!r}.")
+            raise NetjailError("bad-request", f"method {method!r} needs parameter {name!r}")
         else:
             checked[name] = param.default
     return checked

@@ -34,30 +34,30 @@ def parse_request(line: bytes) -> Request:
     try:
         data = json.loads(line.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise GarbageError(f"The line is not JSON in UTF-8 ({_reason(error)}).") from None
+        raise GarbageError(f"the line is not JSON in UTF-8 ({_reason(error)})") from None
     if not isinstance(data, dict):
-        raise GarbageError("A request is a JSON object.")
+        raise GarbageError("a request is a JSON object")
     number = data.get("id")
     # A bool is an int in Python, not in JSON.
     if type(number) is not int or not 0 <= number <= ID_MAX:
-        raise GarbageError(f'A request has an "id": a whole number from 0 to {ID_MAX}.')
+        raise GarbageError(f'a request has an "id": a whole number from 0 to {ID_MAX}')
     if type(data.get("v")) is not int:
-        raise GarbageError('A request has a "v": the version of the protocol.')
+        raise GarbageError('a request has a "v": the version of the protocol')
     method = data.get("method")
     params = data.get("params", {})
     if not isinstance(method, str) or not isinstance(params, dict):
-        raise GarbageError('A request has a "method" (a string) and "params" (an object).')
+        raise GarbageError('a request has a "method" (a string) and "params" (an object)')
     if data["v"] != names.PROTOCOL:
         problem = NetjailError(
             "bad-request",
-            f"This helper speaks version {names.PROTOCOL} of the protocol, not {data['v']}.",
-            "Command and helper are of different versions of netjail: end the helper (what is up "
-            "stays up) and try again.",
+            f"this helper speaks version {names.PROTOCOL} of the protocol, not {data['v']}",
+            "command and helper are of different versions of netjail: end the helper (what is up "
+            "stays up) and try again",
         )
         return Request(number, method, params, problem)
     unknown = sorted(set(data) - {"v", "id", "method", "params"})
     if unknown:
-        problem = NetjailError("bad-request", f"A request has no {unknown[0]!r}.")
+        problem = NetjailError("bad-request", f"a request has no {unknown[0][:60]!a}")
         return Request(number, method, params, problem)
     return Request(number, method, params)
 

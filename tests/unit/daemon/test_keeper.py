@@ -21,7 +21,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeper, "ANSWER_SECONDS", 0.02)
     monkeypatch.setattr(keeper, "ANSWER_GRACE", -1)
     monkeypatch.setattr(keeper, "IDLE_SECONDS", 0.05)
-    monkeypatch.setattr(keeper, "ADOPTED_IDLE_SECONDS", 0.05)
+    monkeypatch.setattr(keeper, "IDLE_AGAIN_SECONDS", 0.05)
 
 
 class Sleepers:
@@ -143,6 +143,25 @@ def test_stop_when_idle_waits_for_what_enters_meanwhile(started: Stage, sleeper:
     started.engine.inside = [FakeProgram("a", second.pid)]
     started.until(lambda: started.manager._keeper._programs.pids("a") == {second.pid})
     assert started.state("a") == "up"
+
+
+def test_up_again_gives_time_to_enter(
+    started: Stage, sleeper: Sleepers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "IDLE_AGAIN_SECONDS", 60)
+    started.store.put(profile("a", stop="when-idle"))
+    started.ask("up", profile="a").result  # noqa: B018
+    first = sleeper()
+    started.engine.inside = [FakeProgram("a", first.pid)]
+    started.ask("enter", profile="a", pid=first.pid).result  # noqa: B018
+    first.kill()
+    first.wait()
+    started.until(lambda: "a" in started.manager._keeper._idle)
+    before = started.manager._keeper._idle["a"]
+    started.ask("up", profile="a").result  # noqa: B018
+    started.until(lambda: not before.active)
+    assert started.state("a") == "up"
+    assert started.manager._keeper._idle["a"].active
 
 
 def test_stop_when_idle_is_for_those_that_say_so(started: Stage, sleeper: Sleepers) -> None:
