@@ -1,0 +1,105 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Checks and tests everything:    sudo tests/run.sh [--quick] [arguments of pytest]
+#
+# Installs what is missing: packages by apt, and ruff, mypy and wgconfig into a Python environment
+# in .venv (or, where the checkout is read-only, in /var/cache/netjail-tests). Needs no network
+# once that is done. --quick leaves out the tests marked slow.
+# Without root: no packages are installed and no network is tested; each skip says so.
+set -euo pipefail
+umask 022
+export LC_ALL=C.UTF-8
+unset PYTHONDONTWRITEBYTECODE # hundreds of short Python programs start faster with it
+
+here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
+checkout=${here%/*}
+cd -- "$checkout"
+
+# shellcheck source=packaging/apt.sh
+. packaging/apt.sh
+
+quick=no
+words=()
+for word; do
+    case $word in
+    -h | --help)
+        sed -n '3,9s/^# \{0,1\}//p' "$0"
+        exit 0
+        ;;
+    --quick) quick=yes ;;
+    *) words+=("$word") ;;
+    esac
+done
+
+root=no
+if [ "$(id -u)" = 0 ]; then
+    root=yes
+    need_packages python3 python3-venv python3-pip python3-setuptools python3-wheel \
+        python3-pyroute2 python3-nftables python3-tomli-w \
+        python3-pytest python3-hypothesis python3-pexpect \
+        iproute2 util-linux nftables wireguard-tools wireguard-go dnsmasq-base \
+        curl tcpdump ca-certificates iputils-ping \
+        sudo firejail strace iperf3 procps mmdebstrap git
+fi
+
+# A Python environment, made anew when the system's Python or the list has changed.
+if [ -w . ] && touch .writable 2>/dev/null; then
+    rm -f .writable
+    venv=$checkout/.venv
+elif [ "$root" = yes ]; then
+    venv=/var/cache/netjail-tests/venv
+    mkdir -p -m 0755 /var/cache/netjail-tests
+    export PYTHONDONTWRITEBYTECODE=1
+else
+    die "the checkout is read-only, and only root has another place for the Python environment"
+fi
+python=/usr/bin/python3
+want="$("$python" -V) $(cksum <tests/requirements.txt)"
+if [ "$(cat "$venv/netjail-tests" 2>/dev/null)" != "$want" ]; then
+    say "Making the Python environment $venv"
+    log=$(mktemp)
+    rm -rf "$venv"
+    if ! { "$python" -m venv --system-site-packages "$venv" &&
+        "$venv/bin/python" -m pip --disable-pip-version-check --no-input install --quiet \
+            --root-user-action=ignore -r tests/requirements.txt; } >"$log" 2>&1 </dev/null; then
+        tail -n 8 "$log" >&2
+        rm -f "$log"
+        rm -rf "$venv"
+        die "the Python environment could not be made" \
+            "If this machine is offline, connect it: ruff, mypy and wgconfig come from the Python" \
+            "package index, by pip as it is set up here. Then run this again."
+    fi
+    rm -f "$log"
+    printf '%s\n' "$want" >"$venv/netjail-tests"
+fi
+
+# What root wrote into somebody's checkout is theirs.
+give_back() {
+    local owner
+    owner=$(stat -c %u:%g .)
+    if [ "$root" = yes ] && [ "${owner%%:*}" != 0 ] && [ "$venv" = "$checkout/.venv" ]; then
+        find . -xdev -user root \( -name __pycache__ -o -path './.venv' -o -path './.*_cache' \
+            -o -path ./.hypothesis \) -prune -exec chown -R "$owner" {} +
+    fi
+}
+trap give_back EXIT
+
+failed=()
+check() { # NAME COMMAND...
+    local name=$1
+    shift
+    say "== $name"
+    "$@" || failed+=("$name")
+}
+
+check "ruff check" "$venv/bin/ruff" check --quiet .
+check "ruff format" "$venv/bin/ruff" format --quiet --check .
+check "mypy" "$venv/bin/python" -m mypy
+marks=()
+[ "$quick" = no ] || marks=(-m "not slow")
+check "pytest" "$venv/bin/python" -m pytest -ra ${marks[@]+"${marks[@]}"} ${words[@]+"${words[@]}"}
+
+if [ ${#failed[@]} -gt 0 ]; then
+    printf -v list ', %s' "${failed[@]}"
+    die "failed: ${list#, }"
+fi
