@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import os
 import time
+import traceback
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import astuple, dataclass, replace
 
@@ -286,7 +287,9 @@ class Engine:
             try:
                 drivers.of(resource).undo(resource, context)
                 self._notify(phase, number, resource)
-            except (NetjailError, OSError) as error:
+            except Exception as error:  # whatever it is, the rest must go
+                if not isinstance(error, NetjailError | OSError):
+                    traceback.print_exc()  # to the helper's log
                 errors.append(_as_netjail_error(error))
         return errors
 

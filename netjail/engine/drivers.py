@@ -7,9 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from netjail.engine import ns, veth, view, wg
+from netjail.engine import ns, pinned, veth, view, wg
 from netjail.engine.context import Context
-from netjail.engine.netlink import index_of
 from netjail.uplinks.wanted import (
     DnsRelay,
     Files,
@@ -44,10 +43,6 @@ def _join(wanted: Masquerade, context: Context) -> None:
     context.host.join(wanted)
 
 
-def _pinned(wanted: PinnedRoutes, _context: Context) -> bool:
-    return index_of(wanted.host_if) is not None
-
-
 _DRIVERS: dict[type, Driver] = {
     Netns: Driver(
         present=lambda wanted, _: ns.identity(ns.path_of(wanted.name)) is not None,
@@ -66,7 +61,7 @@ _DRIVERS: dict[type, Driver] = {
         undo=lambda wanted, context: context.host.leave(wanted.host_if),
     ),
     PinnedRoutes: Driver(
-        present=_pinned,
+        present=lambda wanted, _: pinned.present(wanted),
         apply=lambda wanted, context: context.host.pin(wanted),
         undo=lambda wanted, context: context.host.unpin(wanted),
     ),

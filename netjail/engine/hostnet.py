@@ -16,28 +16,21 @@ from ipaddress import ip_address
 from typing import Any
 
 from netjail import names
-from netjail.engine import files, nft
+from netjail.engine import files, nft, pinned
 from netjail.engine.hostfacts import read_sysctl
 from netjail.engine.netlink import (
-    NetlinkError,
     Socket,
     attribute,
     index_of,
-    route,
-    rule,
 )
 from netjail.errors import NetjailError
 from netjail.uplinks.wanted import DnsRelay, Masquerade, PinnedRoutes
 
 SAVED = f"{names.RUN_DIR}/host.json"
-_FAMILIES = (socket.AF_INET, socket.AF_INET6)
-_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_TABLE, _RTA_MULTIPATH = 1, 4, 5, 15, 9
+_RTA_OIF = 4
 _RT_TABLE_LOCAL = 255
-_TABLE_BASE = 0x6E6A0000
-_PRIORITY = 5000
-"""Of our `ip rule`s: before wg-quick's (32764) and the main table's (32766)."""
 _DEFAULT_MAX = 3
-_IFF_POINTOPOINT, _IFF_NOARP, _IFF_LOOPBACK = 0x10, 0x80, 0x8
+_IFF_LOOPBACK = 0x8
 
 
 class HostNet:
@@ -124,8 +117,11 @@ class HostNet:
                 self._forward(jail, rebuild=False)
             if before != (self._lan, self._guard) or not self._nft.exists():
                 self._rebuild()
-            for pinned in self._pinned.values():
-                self.pin(pinned)
+            for jail_ in list(self._pinned.values()):
+                try:
+                    pinned.apply(jail_)
+                except NetjailError:  # leads nowhere just now: the jail is cut off, as it should be
+                    continue
 
     # -- the table -------------------------------------------------------------------------------
 
@@ -247,59 +243,17 @@ class HostNet:
 
     # -- a pinned way out ------------------------------------------------------------------------
 
-    def pin(self, pinned: PinnedRoutes) -> None:
-        """A table with the routes of one interface, and a rule that sends the jail there.
+    def pin(self, jail: PinnedRoutes) -> None:
+        """Give a jail one way out. Raises NetjailError("conflict") where that leads nowhere."""
+        with self._lock:
+            self._pinned[jail.host_if] = jail
+            pinned.apply(jail)
 
-        Raises NetjailError("conflict") where that interface leads nowhere.
-        """
-        with self._lock, Socket() as netlink:
-            out = netlink.link(pinned.way_out)
-            table = _table(pinned.host_if)
-            if table is None:
-                return
-            self._pinned[pinned.host_if] = pinned
-            useful = False
-            for family in _FAMILIES if pinned.ipv6 else _FAMILIES[:1]:
-                everywhere = "::/0" if family == socket.AF_INET6 else "0.0.0.0/0"
-                wanted = [route(everywhere, table=table, kind=7, metric=0xFFFFFFF)]
-                if out is not None:
-                    copies = _routes_by(netlink, family, int(out["index"]))
-                    useful = useful or any(not int(dst.partition("/")[2]) for dst, _ in copies)
-                    if not copies and out["flags"] & (_IFF_POINTOPOINT | _IFF_NOARP):
-                        copies, useful = [(everywhere, None)], True
-                    wanted += [
-                        route(dst, oif=int(out["index"]), gateway=gateway, table=table)
-                        for dst, gateway in copies
-                    ]
-                _replace_table(netlink, family, table, wanted)
-                try:
-                    netlink.send(rule(pinned.host_if, table, _PRIORITY, family))
-                except NetlinkError as error:
-                    if error.errno != 17:  # it stands already
-                        raise
-        if not useful and out is None:
-            raise NetjailError("conflict", f"the interface {pinned.way_out} is gone")
-        if not useful:
-            raise NetjailError(
-                "conflict",
-                f"the interface {pinned.way_out}, to which this profile is pinned, has no default "
-                "route: it leads nowhere",
-                f"connect it first; `ip route show dev {pinned.way_out}` shows its routes",
-            )
-
-    def unpin(self, pinned: PinnedRoutes) -> None:
-        """Remove rule and table. Idempotent; must be called while the pair still exists."""
-        with self._lock, Socket() as netlink:
-            self._pinned.pop(pinned.host_if, None)
-            table = _table(pinned.host_if)
-            if table is None:
-                return
-            for family in _FAMILIES:
-                try:
-                    netlink.send(rule(pinned.host_if, table, _PRIORITY, family, delete=True))
-                except NetlinkError:
-                    pass
-                _replace_table(netlink, family, table, [])
+    def unpin(self, jail: PinnedRoutes) -> None:
+        """Remove rule and table. Idempotent."""
+        with self._lock:
+            self._pinned.pop(jail.host_if, None)
+            pinned.remove(jail)
 
 
 def _write(key: str, value: str) -> None:
@@ -327,12 +281,6 @@ def _rp_filter(name: str) -> int:
     return max(int(value) for value in values)
 
 
-def _table(host_if: str) -> int | None:
-    """A routing table number that is free as long as the interface lives."""
-    index = index_of(host_if)
-    return None if index is None else _TABLE_BASE + (index & 0xFFFF)
-
-
 def _on_link(netlink: Socket, family: int, own: set[int]) -> tuple[set[str], set[int], set[int]]:
     """(networks without a gateway, interfaces of default routes, interfaces of such networks)."""
 
@@ -348,7 +296,7 @@ def _on_link(netlink: Socket, family: int, own: set[int]) -> tuple[set[str], set
     for found in netlink.routes(family, accept):
         table = found.get_attr("RTA_TABLE") or found["table"]
         oif, hops = found.get_attr("RTA_OIF"), found.get_attr("RTA_MULTIPATH")
-        if table & 0xFFFF0000 == _TABLE_BASE:
+        if pinned.is_ours(table):
             continue
         if found["dst_len"] <= _DEFAULT_MAX:
             outs.update(hop["oif"] for hop in hops or ())
@@ -369,49 +317,3 @@ def _names(netlink: Socket, indices: set[int]) -> set[str]:
         for link in found
         if link is not None and not link["flags"] & _IFF_LOOPBACK
     }
-
-
-def _routes_by(netlink: Socket, family: int, index: int) -> list[tuple[str, str | None]]:
-    """(destination, gateway) of the host's routes by one interface, connected ones first."""
-    copies: dict[str, str | None] = {}
-    for found in netlink.routes(family):
-        table = found.get_attr("RTA_TABLE") or found["table"]
-        if (
-            found.get_attr("RTA_OIF") != index
-            or found["type"] != 1
-            or table == _RT_TABLE_LOCAL
-            or table & 0xFFFF0000 == _TABLE_BASE
-        ):
-            continue
-        any_ = "::" if family == socket.AF_INET6 else "0.0.0.0"  # noqa: S104 a route, not a bind
-        destination = f"{found.get_attr('RTA_DST') or any_}/{found['dst_len']}"
-        copies.setdefault(destination, found.get_attr("RTA_GATEWAY"))
-    return sorted(copies.items(), key=lambda item: item[1] is not None)
-
-
-def _replace_table(netlink: Socket, family: int, table: int, wanted: list[Any]) -> None:
-    """Make a table of ours hold exactly these routes; new ones first, so that none is missed."""
-    stale = [
-        found
-        for found in netlink.routes(family)
-        if (found.get_attr("RTA_TABLE") or found["table"]) == table
-    ]
-    netlink.send(*wanted)
-    keep = {_key(message) for message in wanted}
-    for found in stale:
-        if _key(found) not in keep:
-            found["header"]["type"] = 25  # RTM_DELROUTE
-            found["header"]["flags"] = 5
-            try:
-                netlink.send(found)
-            except NetlinkError:
-                pass
-
-
-def _key(message: Any) -> tuple[Any, ...]:
-    attrs = {
-        name: value
-        for name, value in message["attrs"]
-        if name in ("RTA_DST", "RTA_GATEWAY", "RTA_OIF")
-    }
-    return (message["dst_len"], message["type"], *sorted(attrs.items()))

@@ -28,7 +28,7 @@ RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
 RTM_NEWADDR, RTM_GETADDR = 20, 22
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 RTM_GETNEIGH = 30
-RTM_NEWRULE, RTM_DELRULE = 32, 33
+RTM_NEWRULE, RTM_DELRULE, RTM_GETRULE = 32, 33, 34
 IFF_UP = 1
 IFA_F_NODAD = 0x02
 RT_TABLE_MAIN = 254
@@ -276,6 +276,10 @@ class Socket:
         """All routes of all tables of a family; `accept` sees the raw message and spares decoding
         where there are thousands."""
         return self._dump(rtmsg, RTM_GETROUTE, accept, family=family)
+
+    def rules(self, family: int) -> list[Message]:
+        """The rules by which a routing table is chosen (ip-rule(8))."""
+        return self._dump(fibmsg, RTM_GETRULE, family=family)
 
     def neighbours(self) -> list[Message]:
         """The ARP and NDP tables."""
