@@ -253,7 +253,7 @@ class Operations:
                 "in-use",
                 f"profile {name} stays up: {', '.join(dependents)} "
                 f"{'goes' if len(dependents) == 1 else 'go'} through it",
-                f"netjail down {' '.join([*dependents, name])}",
+                f"netjail down {' '.join([*self._above(name), name])}",
             )
         pids = engine.close(name, kill)
         if pids and not kill:
@@ -315,6 +315,13 @@ class Operations:
             other not in going or self._kept(other, going)
             for other in self._registry.dependents(name)
         )
+
+    def _above(self, name: str) -> list[str]:
+        """All that goes through a profile, at whatever remove; what must go down first, first."""
+        found: list[str] = []
+        for other in self._registry.dependents(name):
+            found += [each for each in [*self._above(other), other] if each not in found]
+        return found
 
     def _depth(self, name: str) -> int:
         depth, seen = 0, {name}

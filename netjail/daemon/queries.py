@@ -119,12 +119,19 @@ class Queries:
         wanted = self._rooms.store.load(profile)
         steps: list[dict[str, Any]] = []
         through = wanted.through
-        if through is not None and not self._registry.get(through).usable:
+        first = through is not None and not self._registry.get(through).usable
+        if first:
             what = f"bring up profile {through}, which {profile} goes through"
             steps.append({"what": what, "command": f"netjail up {through}"})
-        for step in self._rooms.engine.plan(wanted):
-            what, command = step.describe()
-            steps.append({"what": what, "command": command})
+        try:
+            for step in self._rooms.engine.plan(wanted):
+                what, command = step.describe()
+                steps.append({"what": what, "command": command})
+        except NetjailError as error:
+            if not first or error.code != "not-up":
+                raise
+            what = f"make {profile} in the network of {through} (its steps show once that is up)"
+            steps.append({"what": what, "command": f"netjail up {profile}"})
         return {
             "profile": profile,
             "state": self._registry.get(profile).state,

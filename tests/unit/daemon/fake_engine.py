@@ -149,6 +149,7 @@ class FakeEngine:
         return [each.pid for each in self.programs([name])]
 
     def plan(self, profile: Profile) -> list[FakeStep]:
+        self._enter("plan", profile.name)
         return [FakeStep(f"make {profile.name}")]
 
     def status(self, name: str, profile: Profile | None) -> dict[str, Any]:

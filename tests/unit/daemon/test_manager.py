@@ -277,12 +277,12 @@ def test_failure_below(started: Stage) -> None:
 
 
 def test_what_others_go_through_stays_up(started: Stage) -> None:
-    started.store.put(profile("b", "a"), profile("a"))
-    up(started, "b")
+    started.store.put(profile("c", "b"), profile("b", "a"), profile("a"))
+    up(started, "c")
     (result,) = started.ask("down", profiles=["a"], kill=True).result["results"]
     assert (result["state"], result["changed"]) == ("up", False)
     (error,) = result["errors"]
-    assert (error["code"], error["hint"]) == ("in-use", "netjail down b a")
+    assert (error["code"], error["hint"]) == ("in-use", "netjail down c b a")
 
 
 def test_what_others_are_coming_up_through_stays_up(started: Stage) -> None:
@@ -440,6 +440,12 @@ def test_doctor_and_plan(started: Stage) -> None:
         "make b",
     ]
     assert plan["steps"][0]["command"] == "netjail up a"
+    started.engine.fail("plan", "b", NetjailError("not-up", "there is no network of a"))
+    steps = started.ask("plan", profile="b").result["steps"]
+    assert [step["command"] for step in steps] == ["netjail up a", "netjail up b"]
+    up(started, "a")
+    started.engine.fail("plan", "b", NetjailError("conflict", "something is in the way"))
+    assert started.ask("plan", profile="b").error.code == "conflict"
 
 
 # The end -------------------------------------------------------------------------------------
