@@ -28,12 +28,13 @@ import time
 
 import netjail
 from netjail import names
-from netjail.daemon import log
+from netjail.daemon import cleanup, log
 from netjail.daemon.loop import Loop, Timer
 from netjail.daemon.manager import Manager
 from netjail.daemon.rooms import RealRooms
 from netjail.daemon.socket_face import SocketFace, make_directory
 from netjail.errors import NetjailError
+from netjail.launch import trust
 
 IDLE_SECONDS = 10.0
 """With nothing up and nobody connected for this long the helper ends."""
@@ -50,16 +51,18 @@ def main(argv: list[str] | None = None) -> int:
     log.set_level(options.log_level)
     ready = _Ready(options.ready_fd)
     try:
+        if options.cleanup:
+            _require_root()
+            _clean_process()
+            return cleanup.run(RealRooms(), options.socket)
+        _judge_code(refuse=not (options.no_bus or options.allow_unsafe_code))
         if not options.no_bus:
             raise NetjailError(
                 "not-yet",
                 "the helper cannot serve a system bus yet",
                 "netjaild --no-bus serves root over the socket",
             )
-        if os.geteuid() != 0:
-            raise NetjailError(
-                "not-authorised", "the helper runs as root only", "sudo netjaild --no-bus"
-            )
+        _require_root()
         _clean_process()
         make_directory(names.RUN_DIR)
         if _lock(options.socket) is None:
@@ -75,6 +78,24 @@ def main(argv: list[str] | None = None) -> int:
         log.crash("in netjaild")
         ready.tell(NetjailError("internal", f"a bug in netjail: the helper failed: {error}"))
         return 1
+
+
+def _require_root() -> None:
+    if os.geteuid() != 0:
+        raise NetjailError(
+            "not-authorised", "the helper runs as root only", "sudo netjaild --no-bus"
+        )
+
+
+def _judge_code(refuse: bool) -> None:
+    """Where ordinary users are served, code that they could change is not run. In --no-bus root
+    itself has started this code, from a checkout perhaps, and is told."""
+    try:
+        trust.check_code()
+    except NetjailError as error:
+        if refuse:
+            raise
+        log.warning(f"{error}: " + "; ".join(error.problems))
 
 
 class _Helper:
@@ -166,6 +187,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"netjaild {netjail.__version__}")
     parser.add_argument(
         "--no-bus", action="store_true", help="serve root over the socket; end when not needed"
+    )
+    parser.add_argument(
+        "--cleanup",
+        action="store_true",
+        help="remove what a helper that was killed has left behind and nobody can use, and end; "
+        "what is up stays up",
+    )
+    parser.add_argument(
+        "--allow-unsafe-code",
+        action="store_true",
+        help="serve the bus although others than root can change the code (for developers)",
     )
     parser.add_argument(
         "--idle-timeout",
