@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import astuple, dataclass, replace
 
 from netjail import names
-from netjail.engine import drivers, files, ns, plan, programs, record, status, view, wg
+from netjail.engine import doors, drivers, files, ns, plan, programs, record, status, view, wg
 from netjail.engine.context import Context
 from netjail.engine.hostfacts import HostFacts, Subnets
 from netjail.engine.hostnet import HostNet
@@ -91,6 +91,8 @@ class Engine:
             else:
                 self._undo_all(found, _silent)
         self._host.refresh()
+        if adopted:
+            doors.hold()
         return adopted
 
     def _adopt(self, found: Record) -> Adopted:
@@ -276,7 +278,7 @@ class Engine:
             self._subnets.release(found.profile)
             self._traffic.pop(found.profile, None)
             if not self._records.all():
-                view.remove_doors()
+                doors.release()
         return errors
 
     def _undo(
@@ -353,7 +355,7 @@ class Engine:
         if newest and time.time() - newest < 180:
             return True
         if not newest:
-            return False
+            return False if sent else None
         if before is None or (sent, received) == before:
             return None
         return received != before[1]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The files a jail sees instead of the host's, and the doors that are shut (DESIGN section 6).
+"""The files that a jail sees instead of the host's.
 
 The overlay's layer holds resolv.conf as a symbolic link to a directory outside of the overlay:
 renaming a new file there reaches running programs at once, which it would not inside a layer.
@@ -11,20 +11,10 @@ import os
 import re
 
 from netjail import names
-from netjail.engine import files
+from netjail.engine import doors, files
 from netjail.errors import NetjailError
 from netjail.uplinks.wanted import Files
 
-DOORS = (
-    ("/run/systemd/resolve", "resolve", "/run/systemd"),
-    ("/run/nscd", "empty", "/run"),
-    ("/run/avahi-daemon", "empty", "/run"),
-)
-"""(directory of the host, what the view shows there, its parent).
-
-Each holds a path socket of a resolver, which a network namespace does not cut off. Where the
-directory is missing it is made, empty: a resolver started later must not open a door either.
-"""
 _HOSTS_SOURCES = frozenset({"files", "dns", "myhostname"})
 """What may answer for host names inside: the rest asks a daemon of the host over a socket."""
 _MOUNTPOINTS = ("/sys/", "/etc/")
@@ -46,8 +36,7 @@ def make(wanted: Files) -> None:
         files.write(f"{netns}/nsswitch.conf", nsswitch)
     if wanted.hosts:
         files.symlink(f"{base}/dns/hosts", f"{base}/etc/hosts")
-    for path, _, parent in DOORS:
-        _make_door(path, parent)
+    doors.hold()
 
 
 def update(wanted: Files) -> None:
@@ -68,35 +57,13 @@ def present(wanted: Files) -> bool:
 
 
 def remove(wanted: Files) -> None:
-    """Take the view and /etc/netns/NETNS away, and doors that we made and nobody uses."""
+    """Take the view and /etc/netns/NETNS away. Idempotent."""
     files.remove_tree(names.view_dir(wanted.profile))
     files.remove_tree(f"{names.NETNS_ETC_DIR}/{wanted.netns}")
     try:
         os.rmdir(names.NETNS_ETC_DIR)
     except OSError:  # others have namespaces configured there, or it is gone
         pass
-
-
-def remove_doors() -> None:
-    """After the last jail: remove the empty directories that `make` left, by their mark."""
-    for path, _, _ in DOORS:
-        marker = _door_marker(path)
-        if os.path.exists(marker):
-            for victim, remover in ((path, os.rmdir), (marker, os.unlink)):
-                try:
-                    remover(victim)
-                except OSError:  # in use by the resolver it was made for: theirs now
-                    pass
-
-
-def _make_door(path: str, parent: str) -> None:
-    if os.path.isdir(parent) and not os.path.lexists(path):
-        files.write(_door_marker(path), "")
-        files.directory(path)
-
-
-def _door_marker(path: str) -> str:
-    return f"{names.RUN_DIR}/made{path.replace('/', '-')}"
 
 
 def resolv_conf(wanted: Files) -> str:
@@ -165,7 +132,7 @@ def enter_text(profile: str, stop: str, netns: str, identity: tuple[int, int]) -
         ("stop", stop),
         ("net", f"{names.NETNS_DIR}/{netns}", str(identity[0]), str(identity[1])),
         ("etc", f"{base}/etc"),
-        *(("hide", path, f"{base}/{shown}") for path, shown, _ in DOORS),
+        *(("hide", path, f"{base}/{shown}") for path, shown, _ in doors.DOORS),
         *(("keep", path) for path in _submounts()),
     ]
     return "".join("\t".join(line) + "\n" for line in lines)

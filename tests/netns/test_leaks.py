@@ -35,6 +35,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def stage():
     with Stage() as made:
+        made.home.run(["mkdir", "-p", "/run/systemd"])  # as wherever systemd runs
         netjail(made, "import", "-", "--name", "vpn", input=made.provider_conf)
         netjail(made, "up", "vpn")
         yield made
@@ -238,6 +239,32 @@ def test_the_sockets_of_the_hosts_resolvers_cannot_be_reached(stage, path):
         stage.home.run(["rm", "-f", path])
 
 
+@pytest.mark.parametrize("directory", ["/run/nscd", "/run/systemd/resolve", "/run/avahi-daemon"])
+def test_a_host_that_makes_a_resolvers_directory_anew_opens_no_door(stage, directory):
+    """As systemd does with a RuntimeDirectory= when the service restarts."""
+    path = f"{directory}/socket"
+    script = f"echo ready; read line; test -S {path} && echo open || echo shut"
+    program = stage.home.popen(
+        [sys.executable, "-m", "netjail", "run", "vpn", "sh", "-c", script],
+        cwd=str(REPO),
+        stdin=-1,
+        stdout=-1,
+        text=True,
+    )
+    assert program.stdout.readline() == "ready\n"
+    stage.home.run(["sh", "-c", f"rm -r {directory}; mkdir -p {directory}"])
+    daemon = stage.home.service([sys.executable, "-c", LISTENER, path], stdout=-1, text=True)
+    try:
+        assert daemon.stdout.readline() == "ready\n"
+        seen, _ = program.communicate("go on\n", timeout=20)
+        assert seen == "shut\n"
+        assert "shut" in inside(stage, "sh", "-c", f"test -S {path} && echo open || echo shut")
+    finally:
+        daemon.kill()
+        daemon.wait()
+        stage.home.run(["rm", "-f", path])
+
+
 def test_nsswitch_on_the_host_may_name_resolve_first_without_effect_inside(stage):
     line = "hosts: mymachines resolve [!UNAVAIL=return] files myhostname dns"
     stage.home.run(["sh", "-c", f"sed -i 's/^hosts:.*/{line}/' /etc/nsswitch.conf"], check=True)
@@ -356,6 +383,8 @@ def test_two_hops_the_wire_knows_the_first_and_the_world_the_second():
         netjail(stage, "down", "--all")
         left = stage.home.run(["sh", "-c", "ls /run/netns /etc/netns /run/netjail/jails"])
         assert "netjail-" not in left.stdout and "first" not in left.stdout
+        mounts = stage.home.run(["cat", "/proc/self/mounts"]).stdout
+        assert "/run/nscd" not in mounts and stage.home.run(["ls", "/run/nscd"]).returncode
 
 
 def test_a_tunnel_that_does_not_answer_is_said_and_the_program_has_no_other_way_out():
