@@ -144,10 +144,9 @@ class HostFacts:
         """Of the pinned interface, else of the smaller of the default ways out."""
         with Socket() as netlink:
             if interface is not None:
-                link = netlink.link(interface)
-                return int(link.get_attr("IFLA_MTU")) if link is not None else 1500
-            found = [netlink.route_to(address) for address in _ANYWHERE]
-            mtus = [_mtu_of(netlink, r.get_attr("RTA_OIF")) for r in found if r is not None]
+                return netlink.mtu(index_of(interface) or 0) or 1500
+            ways = {netlink.way_to(address) for address in _ANYWHERE}
+            mtus = [_mtu_of(netlink, index) for index in ways if index is not None]
             return min([mtu for mtu in mtus if mtu <= 9000], default=1500)
 
     def require_interface(self, interface: str) -> None:
@@ -169,22 +168,25 @@ class HostFacts:
 def read_sysctl(key: str) -> str | None:
     """A value below /proc/sys in the calling thread's namespace, or None."""
     try:
-        with open(f"/proc/sys/{key}", encoding="ascii") as file:
-            return file.read().strip()
+        fd = os.open(f"/proc/sys/{key}", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
+    try:
+        return os.read(fd, 4096).decode("ascii").strip()
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
 
 
 def _matched(netlink: Socket, address: str) -> int:
     """Prefix length of the host route that covers an address; -1 where only a default does."""
-    found = netlink.route_to(address, fib_match=True)
-    length = -1 if found is None else int(found["dst_len"])
-    return -1 if length <= _LIKE_A_DEFAULT_ROUTE else length
+    length = netlink.prefix_to(address)
+    return -1 if length is None or length <= _LIKE_A_DEFAULT_ROUTE else length
 
 
 def _mtu_of(netlink: Socket, index: int | None) -> int:
-    link = netlink.link_by_index(index) if index else None
-    mtu = 1500 if link is None else int(link.get_attr("IFLA_MTU"))
+    mtu = (netlink.mtu(index) if index else None) or 1500
     return mtu if mtu < 65536 else 1500  # loopback: an endpoint on this very machine
 
 
