@@ -72,7 +72,8 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     except NetjailError as error:
         ready.tell(error)
-        log.error(f"{error}" + (f" ({error.hint})" if error.hint else ""))
+        problems = "".join(f"\n- {problem}" for problem in error.problems)
+        log.error(f"{error}{problems}" + (f"\n{error.hint}" if error.hint else ""))
         return 1
     except Exception as error:
         log.crash("in netjaild")
