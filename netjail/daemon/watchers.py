@@ -14,10 +14,10 @@ from netjail.daemon import log
 from netjail.daemon.loop import READ, Loop, Timer
 
 # linux/rtnetlink.h; the socket module has no names for them.
-RTMGRP_IPV4_IFADDR = 0x10
-RTMGRP_IPV4_ROUTE = 0x40
-RTMGRP_IPV6_IFADDR = 0x100
-RTMGRP_IPV6_ROUTE = 0x400
+RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE = 5, 7
+RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE = 9, 11
+NFNLGRP_NFTABLES = 7
+_NETLINK_NETFILTER, _SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP = 12, 270, 1
 
 SETTLE_SECONDS = 0.3
 """Changes of the host's networks come in bursts: wait for a pause of this length,"""
@@ -82,50 +82,54 @@ class Deaths:
 
 
 class HostNetworks:
-    """Tells when addresses or routes of the host have changed, once they have settled."""
+    """Tells when addresses, routes or nftables rules of the host have changed, once they have
+    settled. Rules, because `nft flush ruleset` takes ours along."""
 
     def __init__(self, loop: Loop, changed: Callable[[], None]) -> None:
         self._loop = loop
         self._changed = changed
         self._timer: Timer | None = None
         self._latest = 0.0
-        self._socket: socket.socket | None = None
-        try:
-            self._socket = self._open()
-        except OSError as error:
-            log.warning(f"cannot watch the host's networks: {error.strerror}")
-            return
-        loop.add(self._socket.fileno(), READ, self._readable)
+        self._sockets: list[socket.socket] = []
+        for protocol, groups in (
+            (socket.NETLINK_ROUTE, (RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE)),
+            (socket.NETLINK_ROUTE, (RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE)),
+            (_NETLINK_NETFILTER, (NFNLGRP_NFTABLES,)),
+        ):
+            try:
+                opened = self._open(protocol, groups)
+            except OSError as error:
+                log.warning(f"cannot watch the host's networks: {error.strerror}")
+                continue
+            self._sockets.append(opened)
+            loop.add(opened.fileno(), READ, partial(self._readable, opened))
 
     def close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        if self._socket is not None:
-            self._loop.remove(self._socket.fileno())
-            self._socket.close()
-            self._socket = None
+        while self._sockets:
+            opened = self._sockets.pop()
+            self._loop.remove(opened.fileno())
+            opened.close()
 
     @staticmethod
-    def _open() -> socket.socket:
-        sock = socket.socket(
-            socket.AF_NETLINK,
-            socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC,
-            socket.NETLINK_ROUTE,
-        )
-        groups = RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_IFADDR | RTMGRP_IPV6_ROUTE
+    def _open(protocol: int, groups: tuple[int, ...]) -> socket.socket:
+        kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+        opened = socket.socket(socket.AF_NETLINK, kind, protocol)
         try:
-            sock.bind((0, groups))
+            opened.bind((0, 0))
+            for group in groups:
+                opened.setsockopt(_SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, group)
         except OSError:
-            sock.close()
+            opened.close()
             raise
-        return sock
+        return opened
 
-    def _readable(self, _events: int) -> None:
-        assert self._socket is not None
+    def _readable(self, opened: socket.socket, _events: int) -> None:
         try:
             # What they say does not matter, only that there were some.
             for _ in range(64):
-                self._socket.recv(65536)
+                opened.recv(65536)
         except OSError:
             pass  # no more for now; or ENOBUFS: so many that the kernel dropped some
         if self._timer is None or not self._timer.active:

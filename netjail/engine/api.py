@@ -277,8 +277,7 @@ class Engine:
             self._records.forget(found.profile)
             self._subnets.release(found.profile)
             self._traffic.pop(found.profile, None)
-            if not self._records.all():
-                doors.release()
+            doors.release(lambda: bool(self._records.all()))
         return errors
 
     def _undo(

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 
 from netjail import names
 from netjail.engine import files
@@ -44,9 +45,14 @@ def hold() -> None:
                 _pin(path)
 
 
-def release() -> None:
-    """After the last jail: give back what `hold` did, by its marks, unless it is in use now."""
+def release(needed: Callable[[], bool]) -> None:
+    """After the last jail: give back what `hold` did, by its marks, unless it is in use now.
+
+    `needed` is asked under the lock: a jail that comes up at the same time keeps its doors shut.
+    """
     with _lock:
+        if needed():
+            return
         for path, _, _ in DOORS:
             _undo("pinned", path, _unpin)
             _undo("made", path, os.rmdir)
@@ -63,10 +69,9 @@ def _unpin(path: str) -> None:
     syscalls.umount2(path, syscalls.MNT_DETACH | syscalls.UMOUNT_NOFOLLOW)
 
 
-def _undo(mark: str, path: str, undo: object) -> None:
+def _undo(mark: str, path: str, undo: Callable[[str], None]) -> None:
     marked = _mark(mark, path)
     if os.path.exists(marked):
-        assert callable(undo)
         for act, what in ((undo, path), (os.unlink, marked)):
             try:
                 act(what)
