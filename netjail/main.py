@@ -61,7 +61,7 @@ def parse_run(words: list[str]) -> _Request | None:
                 return None
         if option in ("-u", "--user") and value:
             user = value
-        elif option != "--wait" or not (value.isascii() and value.isdigit()):
+        elif option != "--wait" or value != "0":  # waiting is for the long way
             return None
     if at >= end:
         return None

@@ -73,7 +73,7 @@ def program_options(parser: VerbParser) -> None:
         type=seconds,
         default=None,
         metavar="SECONDS",
-        help="when the tunnel was down, how long to wait for its first handshake (default: 5)",
+        help="how long to wait for the tunnel to answer (default: 5 where it was down, else 0)",
     )
     parser.option("--no-wait", action="store_true", help="the same as --wait 0")
 

@@ -31,7 +31,7 @@ REPO = Path(__file__).resolve().parents[3]
         (["--user", "alice", "vpn", "id"], "vpn", ["id"], "alice"),
         (["--user=alice", "vpn", "id"], "vpn", ["id"], "alice"),
         (["--user=a=b", "vpn", "id"], "vpn", ["id"], "a=b"),
-        (["--wait", "5", "vpn", "id"], "vpn", ["id"], None),
+        (["--wait", "0", "vpn", "id"], "vpn", ["id"], None),
         (["--wait=0", "--no-wait", "-u", "bob", "vpn", "id"], "vpn", ["id"], "bob"),
         (["../x", "id"], "../x", ["id"], None),  # judged by whoever takes it
     ],
@@ -58,6 +58,7 @@ def test_plain_requests(words: list[str], name: str, argv: list[str], user: str 
         ["-u", "", "vpn", "id"],
         ["--user=", "vpn", "id"],
         ["--wait"],
+        ["--wait", "5", "vpn", "id"],
         ["--wait", "x", "vpn", "id"],
         ["--wait=", "vpn", "id"],
         ["--wait=-1", "vpn", "id"],
