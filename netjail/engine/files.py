@@ -37,11 +37,13 @@ def write(path: str, text: str, mode: int = 0o644) -> None:
 def directory(path: str, mode: int = 0o755) -> None:
     """Make a directory and what leads to it, with exactly this mode on the last."""
     try:
-        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
         try:
             os.mkdir(path, mode)
         except FileExistsError:
             pass
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+            os.mkdir(path, mode)
         os.chmod(path, mode, follow_symlinks=True)
     except OSError as error:
         raise cannot("make", path, error) from error

@@ -15,7 +15,7 @@ from typing import Any
 from netjail import names
 from netjail.engine import files
 from netjail.engine.process import Process
-from netjail.uplinks.wanted import Resource, from_json, to_json
+from netjail.uplinks.wanted import Resource, VethPair, from_json, to_json
 
 STARTING, UP, STOPPING = "starting", "up", "stopping"
 
@@ -62,6 +62,7 @@ class Records:
 
     def __init__(self) -> None:
         self._held: dict[str, Record] = {}
+        self._host_ifs: dict[str, str] = {}
 
     def read(self) -> list[str]:
         """Read what a helper before us has left; names of those that are not readable."""
@@ -71,7 +72,7 @@ class Records:
             if found is None:
                 unreadable.append(name)
             else:
-                self._held[name] = found
+                self._hold(found)
         return unreadable
 
     def get(self, profile: str) -> Record | None:
@@ -79,8 +80,16 @@ class Records:
         return self._held.get(profile)
 
     def all(self) -> list[Record]:
-        """All records, by name."""
-        return sorted(self._held.values(), key=lambda found: found.profile)
+        """All records, oldest first."""
+        return list(self._held.values())
+
+    def names(self) -> list[str]:
+        """The names of all live jails."""
+        return list(self._held)
+
+    def holder(self, host_if: str) -> str | None:
+        """The profile whose record claims an interface of the host."""
+        return self._host_ifs.get(host_if)
 
     def save(self, record: Record) -> None:
         """Write it. Raises NetjailError; memory and disk then hold what they held before."""
@@ -97,16 +106,27 @@ class Records:
             "processes": [[p.name, p.pid, p.started] for p in record.processes],
             "resources": [to_json(r) for r in record.resources],
         }
-        files.directory(names.RUN_DIR)
-        files.directory(names.JAILS_DIR, 0o700)
-        files.directory(names.jail_dir(record.profile), 0o700)
+        directory = names.jail_dir(record.profile)
+        if record.profile not in self._held or not os.path.isdir(directory):
+            files.directory(names.RUN_DIR)
+            files.directory(names.JAILS_DIR, 0o700)
+            files.directory(directory, 0o700)
         files.write(_path(record.profile), json.dumps(data), 0o600)
+        self._hold(record)
+
+    def _hold(self, record: Record) -> None:
         self._held[record.profile] = record
+        pair = record.find(VethPair)
+        if pair is not None:
+            self._host_ifs[pair.host_if] = record.profile
 
     def forget(self, profile: str) -> None:
         """Remove the jail's directory and the record with it. Idempotent."""
         files.remove_tree(names.jail_dir(profile))
-        self._held.pop(profile, None)
+        found = self._held.pop(profile, None)
+        pair = None if found is None else found.find(VethPair)
+        if pair is not None and self._host_ifs.get(pair.host_if) == profile:
+            del self._host_ifs[pair.host_if]
 
 
 def _path(profile: str) -> str:

@@ -7,7 +7,7 @@ engine knows how to make, find and remove each kind. Addresses are text as ip(8)
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 
@@ -107,12 +107,16 @@ _KINDS: dict[str, type] = {
     for cls in (Netns, Files, VethPair, Masquerade, PinnedRoutes, DnsRelay, WireGuardDevice)
 }
 _SECRET = frozenset({"config"})
+_RECORDED = {
+    cls: tuple(f.name for f in fields(cls) if f.name not in _SECRET) for cls in _KINDS.values()
+}
 
 
 def to_json(resource: Resource) -> dict[str, Any]:
     """The recordable form, without secrets."""
-    data = {k: v for k, v in asdict(resource).items() if k not in _SECRET}
-    return {"resource": type(resource).__name__, **data}
+    kind = type(resource)
+    data = {name: getattr(resource, name) for name in _RECORDED[kind]}
+    return {"resource": kind.__name__, **data}
 
 
 def from_json(data: dict[str, Any]) -> Resource:
