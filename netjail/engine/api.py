@@ -118,7 +118,7 @@ class Engine:
 
     def known(self) -> list[str]:
         """Names of the jails that have a record."""
-        return [found.profile for found in self._records.all()]
+        return self._records.names()
 
     # -- up --------------------------------------------------------------------------------------
 
@@ -217,14 +217,12 @@ class Engine:
                 f"a network namespace {netns} exists that netjail did not make",
                 f"delete it (`sudo ip netns del {netns}`) or rename the profile",
             )
-        mine = {r.host_if for r in wanted if isinstance(r, VethPair)}
-        for other in self._records.all() if mine else ():
-            pair = other.find(VethPair)
-            if other.profile != name and pair is not None and pair.host_if in mine:
+        for host_if in [r.host_if for r in wanted if isinstance(r, VethPair)]:
+            holder = self._records.holder(host_if)
+            if holder not in (None, name):
                 raise NetjailError(
                     "conflict",
-                    f"the profile {other.profile}, which is up, uses the same interface name "
-                    f"{pair.host_if}",
+                    f"the profile {holder}, which is up, uses the same interface name {host_if}",
                     "rename one of the two profiles",
                 )
 
