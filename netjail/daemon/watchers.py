@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+import struct
+import sys
+from collections.abc import Callable, Iterator
 from functools import partial
 
+from netjail import names
 from netjail.daemon import log
 from netjail.daemon.loop import READ, Loop, Timer
 
@@ -18,6 +21,14 @@ RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE = 5, 7
 RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE = 9, 11
 NFNLGRP_NFTABLES = 7
 _NETLINK_NETFILTER, _SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP = 12, 270, 1
+_RTM_NEWADDR, _RTM_DELADDR = 20, 21
+_RTA_OIF, _RTA_TABLE = 4, 15
+_HEADER, _ATTRIBUTE = struct.Struct("=IHHII"), struct.Struct("=HH")
+_OUR_TABLES = 0x6E6A
+"""Upper half of the numbers of the routing tables that the engine makes (engine.pinned)."""
+_PORT = 0x40000000
+_OURS_MOST = 65536
+"""Interfaces to remember."""
 
 SETTLE_SECONDS = 0.3
 """Changes of the host's networks come in bursts: wait for a pause of this length,"""
@@ -91,6 +102,8 @@ class HostNetworks:
         self._timer: Timer | None = None
         self._latest = 0.0
         self._sockets: list[socket.socket] = []
+        self._ours: dict[int, bool] = {}
+        """By index, which no other interface is given again: also of those that have gone."""
         for protocol, groups in (
             (socket.NETLINK_ROUTE, (RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE)),
             (socket.NETLINK_ROUTE, (RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE)),
@@ -117,7 +130,11 @@ class HostNetworks:
         kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         opened = socket.socket(socket.AF_NETLINK, kind, protocol)
         try:
-            opened.bind((0, 0))
+            try:
+                # Not our pid: that stays free for the engine's libnftables, and tells its changes.
+                opened.bind((os.getpid() | _PORT, 0))
+            except OSError:
+                opened.bind((0, 0))
             for group in groups:
                 opened.setsockopt(_SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, group)
         except OSError:
@@ -126,12 +143,40 @@ class HostNetworks:
         return opened
 
     def _readable(self, opened: socket.socket, _events: int) -> None:
+        matters = self._matters if opened.proto == socket.NETLINK_ROUTE else _by_others
+        seen = False
         try:
-            # What they say does not matter, only that there were some.
             for _ in range(64):
-                opened.recv(65536)
+                data = opened.recv(65536)
+                seen = seen or matters(data)
+        except BlockingIOError:
+            pass  # no more for now
         except OSError:
-            pass  # no more for now; or ENOBUFS: so many that the kernel dropped some
+            seen = True  # ENOBUFS: so many that the kernel dropped some
+        if seen:
+            self._wait()
+
+    def _matters(self, data: bytes) -> bool:
+        """Whether any of these addresses and routes is not of an interface that we made.
+
+        Each jail that comes or goes brings a dozen that are: to follow them would cost more with
+        every jail that is up.
+        """
+        return any(index is None or not self._is_ours(index) for index in _interfaces(data))
+
+    def _is_ours(self, index: int) -> bool:
+        known = self._ours.get(index)
+        if known is None:
+            try:
+                known = socket.if_indextoname(index).startswith(names.HOST_IF_PREFIX)
+            except OSError:
+                return False  # gone before we knew it
+            if len(self._ours) >= _OURS_MOST:
+                self._ours.clear()
+            self._ours[index] = known
+        return known
+
+    def _wait(self) -> None:
         if self._timer is None or not self._timer.active:
             self._timer = self._loop.call_later(SETTLE_SECONDS, self._settled)
             self._latest = self._timer.when + SETTLE_MOST
@@ -141,3 +186,34 @@ class HostNetworks:
 
     def _settled(self) -> None:
         self._changed()
+
+
+def _interfaces(data: bytes) -> Iterator[int | None]:
+    """The interface of each address or route in a datagram; None where it is not one alone. Routes
+    in tables of ours are left out."""
+    offset = 0
+    while offset + _HEADER.size <= len(data):
+        length, kind, _, _, _ = _HEADER.unpack_from(data, offset)
+        if kind in (_RTM_NEWADDR, _RTM_DELADDR):
+            yield _u32(data[offset + 20 : offset + 24])  # ifa_index
+        else:
+            values = dict(_attributes(data, offset + 28, offset + length))  # after struct rtmsg
+            if _u32(values.get(_RTA_TABLE, b"")) >> 16 != _OUR_TABLES:
+                yield _u32(values[_RTA_OIF]) if _RTA_OIF in values else None
+        offset += max(length + 3 & ~3, _HEADER.size)
+
+
+def _attributes(data: bytes, offset: int, end: int) -> Iterator[tuple[int, bytes]]:
+    while offset + 4 <= end:
+        length, kind = _ATTRIBUTE.unpack_from(data, offset)
+        yield kind, data[offset + 4 : offset + length]
+        offset += max(4, length + 3 & ~3)
+
+
+def _u32(data: bytes) -> int:
+    return int.from_bytes(data, sys.byteorder)
+
+
+def _by_others(data: bytes) -> bool:
+    """Whether a change of nftables rules was not made by this process."""
+    return len(data) < _HEADER.size or _HEADER.unpack_from(data)[4] != os.getpid()
