@@ -8,7 +8,8 @@
 #
 #   --build         build the images, boot nothing         --list   name the suites
 #   --fresh         forget the cached images first         --time-limit SECONDS of one boot
-#   --shell         boot, then wait for commands at a root shell on this terminal
+#   --shell         boot, then a login on this terminal        --rev COMMIT  package that commit,
+#                   (root, root)                                       not the work tree
 #
 # NETJAIL_TESTS_MIRROR=URI where the machine's own apt knows no Debian archive.
 set -eu

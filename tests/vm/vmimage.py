@@ -20,6 +20,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -127,15 +128,31 @@ def impossible() -> str | None:
     return None
 
 
-def get(suite: str) -> Image:
-    """The image of `suite` with netjail of this checkout in it; built where it is not cached."""
+def get(suite: str, source: Path = REPO) -> Image:
+    """The image of `suite` with the netjail of `source` in it; built where it is not cached."""
     cache = cache_dir()
     cache.mkdir(parents=True, exist_ok=True)
     cache.chmod(0o700)  # it holds set-user-ID programs
     with _lock(cache / f"{suite}.lock"):
-        root = _root(suite)
-        deb = _deb(suite)
+        root = _root(suite, source)
+        deb = _deb(suite, source)
         return _image(suite, root, deb)
+
+
+@contextlib.contextmanager
+def checkout(revision: str | None) -> Iterator[Path]:
+    """The tree of a commit of this repository, for a while; None: the work tree as it is."""
+    if revision is None:
+        yield REPO
+        return
+    with tempfile.TemporaryDirectory(prefix="netjail-rev-") as place:
+        archive = subprocess.run(
+            ["git", "-c", f"safe.directory={REPO}", "-C", str(REPO), "archive", revision],
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        subprocess.run(["tar", "-x", "-C", place], input=archive.stdout, check=True)
+        yield Path(place)
 
 
 def forget(suite: str) -> None:
@@ -151,9 +168,9 @@ def say(text: str) -> None:
 # Layers ---------------------------------------------------------------------------------------
 
 
-def _root(suite: str) -> Path:
+def _root(suite: str, source: Path) -> Path:
     """The directory with the Debian that netjail is installed in."""
-    packages = sorted({*_SYSTEM, *_TOOLS, *_depends()})
+    packages = sorted({*_SYSTEM, *_TOOLS, *_depends(source)})
     hooks = [
         # A small initial RAM disk with what the disk needs, quick to unpack under emulation.
         "--essential-hook=mkdir -p $1/etc/initramfs-tools/conf.d;"
@@ -220,10 +237,10 @@ def _mmdebstrap(suite: str, kind: str, packages: list[str], options: list[str], 
     return place / "tree"
 
 
-def _deb(suite: str) -> Path:
+def _deb(suite: str, source: Path) -> Path:
     """netjail's package, built in a fresh build root by packaging/build-deb.sh."""
-    files = _sources()
-    key = _hash(suite, *(f"{path} {_digest(REPO / path)}" for path in files))
+    files = _sources(source)
+    key = _hash(suite, *(f"{path} {_digest(source / path)}" for path in files))
     place = cache_dir() / f"{suite}-deb-{key}"
     if (place / "done").exists():
         return next(place.glob("netjail_*.deb"))
@@ -237,7 +254,7 @@ def _deb(suite: str) -> Path:
         checkout = tree / "build/checkout"
         for path in files:
             (checkout / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(REPO / path, checkout / path)
+            shutil.copy2(source / path, checkout / path)
         _chroot(
             tree, ["/build/checkout/packaging/build-deb.sh", "--output", "/build/out"], place / "log"
         )
@@ -292,9 +309,9 @@ def _boot_files(root: Path) -> tuple[Path, Path]:
 # What goes in ---------------------------------------------------------------------------------
 
 
-def _depends() -> list[str]:
+def _depends(source: Path) -> list[str]:
     """The packages that netjail's package depends on, from debian/control."""
-    text = (REPO / "packaging/debian/control").read_text()
+    text = (source / "packaging/debian/control").read_text()
     binary = text[text.index("\nPackage: netjail\n") :]
     found = re.search(r"^Depends:(.*(?:\n[ \t].*)*)", binary, re.M)
     assert found, "debian/control has no Depends"
@@ -303,15 +320,15 @@ def _depends() -> list[str]:
     return [name for name in first if name and not name.startswith("${")]
 
 
-def _sources() -> list[str]:
-    """Paths of this checkout that the package is made of."""
+def _sources(source: Path) -> list[str]:
+    """Paths of a checkout that the package is made of."""
     tops = ("netjail", "data", "packaging", "docs")
     files = ("pyproject.toml", "LICENSE", "README.md", "CHANGELOG.md", "netjail.desktop")
-    found = [path for path in files if (REPO / path).is_file()]
+    found = [path for path in files if (source / path).is_file()]
     for top in tops:
-        for path in sorted((REPO / top).rglob("*")):
+        for path in sorted((source / top).rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
-                found.append(str(path.relative_to(REPO)))
+                found.append(str(path.relative_to(source)))
     return found
 
 
