@@ -8,6 +8,7 @@ worker threads. Neither face decides anything.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -15,46 +16,39 @@ from typing import Any
 import netjail
 from netjail import names
 from netjail.daemon import log, methods
-from netjail.daemon.authorise import Peer, authorise
+from netjail.daemon.authorise import Gate, Peer, RootOnly, authorise
+from netjail.daemon.call import Call, Reply, Result
 from netjail.daemon.keeper import Keeper
 from netjail.daemon.loop import Loop
 from netjail.daemon.operations import Operations, internal
 from netjail.daemon.queries import Queries
+from netjail.daemon.rights import Grant, Rights
 from netjail.daemon.rooms import Adopted, Rooms
 from netjail.daemon.state import Entry, Registry
 from netjail.daemon.workers import Lane, Turn, Turns, Workers
 from netjail.errors import NetjailError
 
-Result = dict[str, Any]
-Reply = Callable[[Result | NetjailError], None]
 DOWN_WIDTH = 4
 """Jails that one `down` takes down at the same time."""
-
-
-class Call:
-    """One request on its way."""
-
-    def __init__(
-        self, peer: Peer, method: str, progress: Callable[[str], None], reply: Reply
-    ) -> None:
-        self.peer = peer
-        self.method = method
-        self.params: dict[str, Any] = {}
-        self.progress = progress
-        self.reply = reply
-        self.abandoned = False
-        self.done = False
-
-    def abandon(self) -> None:
-        """The caller has gone: what was begun is finished, but nothing is waited for or told."""
-        self.abandoned = True
+CALLS_PER_USER = 32
+"""Requests that one user may have going on, on both faces together; root has no such limit."""
 
 
 class Manager:
-    def __init__(self, loop: Loop, rooms: Rooms, workers: Workers | None = None) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        rooms: Rooms,
+        workers: Workers | None = None,
+        gate: Gate | None = None,
+        bus: bool = False,
+    ) -> None:
+        """`bus`: whether this helper serves a bus as well; told to whoever says hello."""
         self._loop = loop
         self._rooms = rooms
-        self._workers = workers or Workers()
+        self._bus = bus
+        self.gate: Gate = gate or RootOnly()
+        self.workers = self._workers = workers or Workers()
         self._listeners: list[Callable[[Entry], None]] = []
         self.quiet_changed: Callable[[], None] = lambda: None
         """Called whenever `quiet` may have changed."""
@@ -63,8 +57,14 @@ class Manager:
         self._keeper = Keeper(loop, self._workers, self._turns, rooms, self.registry)
         self._operations = Operations(rooms, self.registry, self._keeper)
         self._keeper.actions = self._operations
-        self._queries = Queries(rooms, self.registry)
+        self.queries = self._queries = Queries(rooms, self.registry)
+        self.rights = self._rights = Rights(rooms, self.registry)
         self._pending: set[Call] = set()
+        self._users: Counter[int] = Counter()
+        self.adopted: Callable[[], None] = lambda: None
+        """Called once, when what stood before is taken over."""
+        self.files_changed: Callable[[str], None] = lambda _name: None
+        """Called when a profile was stored or removed."""
         self._held: list[Call] | None = []
         self._early: frozenset[str] = frozenset()
         self._ending = False
@@ -131,7 +131,8 @@ class Manager:
         self._keeper.adopted(jails)
         held, self._held = self._held or [], None
         for call in held:
-            self._begin(call)
+            self._authorise(call)
+        self.adopted()
         self.quiet_changed()
 
     # Calls -------------------------------------------------------------------------------------
@@ -143,47 +144,103 @@ class Manager:
         params: dict[str, Any],
         progress: Callable[[str], None],
         reply: Reply,
+        *,
+        interactive: bool = True,
     ) -> Call:
         """Have `method` done. `reply` is called exactly once, maybe before this returns, unless
-        the call is abandoned."""
-        call = Call(peer, method, progress, reply)
+        the call is abandoned. `interactive`: whether a person may be asked for a password."""
+        call = Call(peer, method, progress, reply, interactive=interactive)
         self._pending.add(call)
+        self._users[peer.uid] += 1
         try:
             call.params = methods.check(method, params)
             if self._ending:
                 raise _ending()
+            if peer.uid != 0:
+                self._admit(peer)
         except NetjailError as error:
             self._finish(call, error)
             return call
-        about = methods.METHODS[method]
-        profiles = call.params[about.profile] if about.profile is not None else None
-        wanted = profiles if isinstance(profiles, list) else [profiles]
-        self._authorise(call, about.action, wanted)
-        return call
-
-    def _authorise(self, call: Call, action: str | None, profiles: Sequence[str | None]) -> None:
-        """For one profile after the other; then begin."""
-        if action is None or not profiles:
-            self._hold_or_begin(call)
-            return
-
-        def verdict(error: NetjailError | None) -> None:
-            if error is not None:
-                self._finish(call, error)
-            else:
-                self._authorise(call, action, profiles[1:])
-
-        authorise(call.peer, action, profiles[0], verdict)
-
-    def _hold_or_begin(self, call: Call) -> None:
-        if call.method == "hello":
-            self._finish(call, _hello())
-        elif self._ending:
-            self._finish(call, _ending())
-        elif self._held is not None and call.method not in self._early:
+        early = peer.uid == 0 and method in self._early
+        if method == "hello":
+            self._finish(call, self._hello())
+        elif self._held is not None and not early:
             self._held.append(call)
         else:
+            self._authorise(call)
+        return call
+
+    def _hello(self) -> Result:
+        return {
+            "version": netjail.__version__,
+            "protocol": names.PROTOCOL,
+            "pid": os.getpid(),
+            "bus": self._bus,
+        }
+
+    def _admit(self, peer: Peer) -> None:
+        refusal = self.gate.refuses(peer)
+        if refusal is not None:
+            raise refusal
+        if self._users[peer.uid] > CALLS_PER_USER:
+            raise NetjailError(
+                "system",
+                f"you have {CALLS_PER_USER} requests going on already, and that is the most",
+                "try again when some are answered",
+            )
+
+    def _authorise(self, call: Call) -> None:
+        """See whether the caller may; then begin."""
+        if call.peer.uid == 0:
             self._begin(call)
+            return
+
+        def judge() -> None:
+            # What it needs is a matter of files and users, which may take a while to read.
+            outcome: Grant | NetjailError
+            try:
+                outcome = self._rights.grant(call.peer, call.method, call.params)
+            except NetjailError as error:
+                outcome = error
+            except Exception:
+                log.crash(f"while judging {call.method}")
+                outcome = internal(call.method)
+            self._loop.call_soon(partial(self._judged, call, outcome))
+
+        self._workers.run(judge)
+
+    def _judged(self, call: Call, grant: Grant | NetjailError) -> None:
+        if call.abandoned or isinstance(grant, NetjailError):
+            self._finish(call, grant if isinstance(grant, NetjailError) else _abandoned())
+            return
+        call.grant = grant
+        answered = False
+
+        def verdict(error: NetjailError | None) -> None:
+            nonlocal answered
+            answered = True
+            call.asking = None
+            if error is None and self._ending:
+                error = _ending()
+            if error is not None:
+                self._finish(call, error)
+                return
+            call.params = grant.params
+            self._begin(call)
+
+        def take_back() -> None:
+            call.asking = None
+            cancel()
+            self._finish(call, _abandoned())
+
+        cancel = authorise(self.gate, call.peer, grant.needs, call.interactive, verdict)
+        if not answered:
+            call.asking = take_back
+
+    def _still(self, call: Call, **params: Any) -> None:
+        """In a worker, when a call's turn has come: raise unless what was granted still holds."""
+        if call.grant is not None and call.grant.needs:
+            self._rights.again(call.peer, call.method, {**call.params, **params}, call.grant)
 
     def _begin(self, call: Call) -> None:
         begin = getattr(self, "_begin_" + call.method.replace(".", "_"), None)
@@ -191,7 +248,12 @@ class Manager:
             begin(call, **call.params)
             return
         query = _QUERIES[call.method]
-        self._workers.run(lambda: self._work(call, lambda: query(self._queries, **call.params)))
+
+        def answer() -> Result:
+            result = query(self._queries, **call.params)
+            return self._rights.trim(call.peer.uid, call.method, result)
+
+        self._workers.run(lambda: self._work(call, answer))
 
     def _begin_up(self, call: Call, profile: str, wait: float) -> None:
         def up(turn: Turn) -> Result:
@@ -244,6 +306,7 @@ class Manager:
                 try:
                     if self._ending:
                         raise _ending()
+                    self._still(call, profiles=group)
                     done = self._operations.down(group, kill, self._say(call))
                 except NetjailError as error:
                     done = error
@@ -316,6 +379,7 @@ class Manager:
     def _work(self, call: Call, do: Callable[[], Result], turn: Turn | None = None) -> None:
         outcome: Result | NetjailError
         try:
+            self._still(call)
             outcome = do()
         except NetjailError as error:
             outcome = error
@@ -337,6 +401,11 @@ class Manager:
         assert not call.done, call.method
         call.done = True
         self._pending.discard(call)
+        self._users[call.peer.uid] -= 1
+        if not self._users[call.peer.uid]:
+            del self._users[call.peer.uid]
+        if call.method in _FILES and not isinstance(outcome, NetjailError):
+            self.files_changed(call.params["name"])
         if not call.abandoned:
             call.reply(outcome)
         self.quiet_changed()
@@ -356,12 +425,15 @@ _QUERIES: dict[str, Callable[..., Result]] = {
 }
 
 
-def _hello() -> Result:
-    return {"version": netjail.__version__, "protocol": names.PROTOCOL, "pid": os.getpid()}
+_FILES = frozenset({"profile.add", "profile.remove"})
 
 
 def _ending() -> NetjailError:
     return NetjailError("interrupted", "the helper is ending", "run the command again")
+
+
+def _abandoned() -> NetjailError:
+    return NetjailError("interrupted", "the caller has gone")
 
 
 def _running(pid: int) -> bool:

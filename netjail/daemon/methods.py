@@ -28,13 +28,8 @@ class Param:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """`action`: what the caller must be authorised for (see `authorise`); None: nothing.
+    """What it takes of the caller to have it done is the business of `rights`."""
 
-    `profile`: the parameter that names the profile(s) it concerns.
-    """
-
-    action: str | None
-    profile: str | None = None
     params: dict[str, Param] = field(default_factory=dict)
 
 
@@ -103,47 +98,37 @@ def _several(check: Check, most: int) -> Check:
 _pid = _int(1, 1 << 22)
 
 METHODS: dict[str, Method] = {
-    "hello": Method(None),
-    "list": Method("read"),
-    "status": Method("read", "profile", {"profile": Param(_profile)}),
-    "up": Method(
-        "run", "profile", {"profile": Param(_profile), "wait": Param(_seconds, default=0.0)}
-    ),
+    "hello": Method(),
+    "list": Method(),
+    "status": Method({"profile": Param(_profile)}),
+    "up": Method({"profile": Param(_profile), "wait": Param(_seconds, default=0.0)}),
     "down": Method(
-        "run",
-        "profiles",
         {
             "profiles": Param(_or_null(_several(_profile, PROFILES_MAX))),
             "kill": Param(_bool, default=False),
         },
     ),
-    "ps": Method("read", "profile", {"profile": Param(_or_null(_profile), default=None)}),
+    "ps": Method({"profile": Param(_or_null(_profile), default=None)}),
     "kill": Method(
-        "control",
-        "profile",
         {
             "profile": Param(_profile),
             "pids": Param(_or_null(_several(_pid, PIDS_MAX)), default=None),
             "signal": Param(_int(1, 64), default=15),
         },
     ),
-    "plan": Method("read", "profile", {"profile": Param(_profile)}),
-    "doctor": Method("read"),
+    "plan": Method({"profile": Param(_profile)}),
+    "doctor": Method(),
     "profile.add": Method(
-        "manage",
-        "name",
         {
             "name": Param(_profile),
             "text": Param(_text),
             "replace": Param(_bool, default=False),
         },
     ),
-    "profile.get": Method("reveal", "name", {"name": Param(_profile)}),
-    "profile.check": Method("read", "name", {"name": Param(_profile), "text": Param(_text)}),
-    "profile.remove": Method(
-        "manage", "name", {"name": Param(_profile), "down": Param(_bool, default=False)}
-    ),
-    "enter": Method("run", "profile", {"profile": Param(_profile), "pid": Param(_pid)}),
+    "profile.get": Method({"name": Param(_profile)}),
+    "profile.check": Method({"name": Param(_profile), "text": Param(_text)}),
+    "profile.remove": Method({"name": Param(_profile), "down": Param(_bool, default=False)}),
+    "enter": Method({"profile": Param(_profile), "pid": Param(_pid)}),
 }
 
 

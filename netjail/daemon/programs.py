@@ -45,8 +45,15 @@ def sentence(programs: Sequence[Program], pids: Collection[int]) -> str:
     return f"{count} in it: {', '.join(shown[:5])}{more}"
 
 
-def send(engine: Engine, name: str, pids: Sequence[int] | None, number: int) -> list[int]:
-    """Signal programs of one jail (None: all). Returns the pids that got it.
+def send(
+    engine: Engine,
+    name: str,
+    pids: Sequence[int] | None,
+    number: int,
+    uid: int | None = None,
+) -> list[int]:
+    """Signal programs of one jail (None: all), with `uid` only that user's. Returns the pids that
+    got it.
 
     Raises NetjailError (usage) before anything is sent if one of `pids` is not inside.
     """
@@ -55,7 +62,7 @@ def send(engine: Engine, name: str, pids: Sequence[int] | None, number: int) -> 
     try:
         # Looked up after the pidfds were opened: what is listed now is what they refer to, or
         # the process they refer to has ended and the signal goes nowhere.
-        inside = {each.pid for each in engine.programs([name])}
+        inside = {each.pid for each in engine.programs([name]) if uid in (None, each.uid)}
         outside = [pid for pid in wanted if pid not in inside]
         if outside and pids is not None:
             raise NetjailError(

@@ -109,11 +109,14 @@ class Queries:
         found = self._rooms.engine.programs(wanted) if wanted else []
         return {"programs": [programs.as_dict(each) for each in found]}
 
-    def kill(self, profile: str, pids: list[int] | None, signal: int) -> dict[str, Any]:
+    def kill(
+        self, profile: str, pids: list[int] | None, signal: int, uid: int | None = None
+    ) -> dict[str, Any]:
+        """`uid`: only programs of this user, whoever's others there are by now."""
         if not self._registry.get(profile).live:
             self._must_exist(profile)
             raise NetjailError("not-up", f"profile {profile} is not up, so nothing runs in it")
-        return {"signalled": programs.send(self._rooms.engine, profile, pids, signal)}
+        return {"signalled": programs.send(self._rooms.engine, profile, pids, signal, uid)}
 
     def plan(self, profile: str) -> dict[str, Any]:
         wanted = self._rooms.store.load(profile)

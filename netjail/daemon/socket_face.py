@@ -19,8 +19,9 @@ from typing import Any
 from netjail import names
 from netjail.daemon import log
 from netjail.daemon.authorise import Peer
+from netjail.daemon.call import Call
 from netjail.daemon.loop import HANGUP, READ, WRITE, Loop, Timer
-from netjail.daemon.manager import Call, Manager
+from netjail.daemon.manager import Manager
 from netjail.daemon.protocol import (
     LINE_MAX,
     GarbageError,

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One request on its way through the helper, whichever face it came by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from netjail.daemon.authorise import Peer
+from netjail.daemon.rights import Grant
+from netjail.errors import NetjailError
+
+Result = dict[str, Any]
+Reply = Callable[[Result | NetjailError], None]
+
+
+class Call:
+    def __init__(
+        self,
+        peer: Peer,
+        method: str,
+        progress: Callable[[str], None],
+        reply: Reply,
+        *,
+        interactive: bool,
+    ) -> None:
+        self.peer = peer
+        self.method = method
+        self.params: dict[str, Any] = {}
+        self.progress = progress
+        self.reply = reply
+        self.interactive = interactive
+        self.abandoned = False
+        self.done = False
+        self.grant: Grant | None = None
+        """What was granted to a caller that is not root."""
+        self.asking: Callable[[], None] | None = None
+        """Takes back the question whether the caller may."""
+
+    def abandon(self) -> None:
+        """The caller has gone: what was begun is finished, but nothing is waited for or told. A
+        question that is still open (a password prompt) is taken back."""
+        self.abandoned = True
+        if self.asking is not None:
+            self.asking()

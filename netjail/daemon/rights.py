@@ -1,0 +1,332 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a request needs: which polkit actions, with which profiles; and what its answer may show.
+
+Only for callers that are not root. Runs in worker threads: it reads profiles and asks for users.
+What polkit has granted is compared with what is needed once more when the request's turn has come:
+a password prompt is a long time, in which profiles may change hands.
+"""
+
+from __future__ import annotations
+
+import json
+import pwd
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from netjail import names
+from netjail.daemon.authorise import Need, Peer
+from netjail.daemon.rooms import Rooms
+from netjail.daemon.state import Registry
+from netjail.errors import NetjailError
+from netjail.profile.model import NoUplink, Profile, WireGuard
+
+OWN_MAX = 64
+"""Profiles that a user may have for themselves without an administrator."""
+LOWEST_PORT = 1024
+"""Below it, a UDP port of the host is root's to give."""
+
+Params = dict[str, Any]
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """`params`: the request's, as they are to be carried out for this caller."""
+
+    needs: tuple[Need, ...]
+    params: Params
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What there is to know about a profile here. `users` None: only root may see it."""
+
+    name: str
+    stored: bool
+    live: bool
+    users: tuple[str, ...] | None
+    kind: str = ""
+    through: str | None = None
+    harmless: bool = False
+
+
+class Rights:
+    def __init__(self, rooms: Rooms, registry: Registry) -> None:
+        self._rooms = rooms
+        self._registry = registry
+        self._lock = threading.Lock()
+        self._known: dict[str, tuple[object, Profile | None]] = {}
+        self._rules: dict[str, Callable[[int, Params], Grant]] = {
+            "list": _free,
+            "doctor": _free,
+            "profile.check": _free,
+            "status": self._look,
+            "plan": self._look,
+            "ps": self._ps,
+            "up": self._use,
+            "launch": self._use,
+            "enter": self._use,
+            "down": self._down,
+            "kill": self._kill,
+            "profile.add": self._add,
+            "profile.get": self._get,
+            "profile.remove": self._remove,
+        }
+
+    def grant(self, peer: Peer, method: str, params: Params) -> Grant:
+        """What must be granted for a request. Raises NetjailError where it is out of question."""
+        rule = self._rules.get(method)
+        if rule is None:
+            raise NetjailError("not-authorised", f"only root may do this ({method})")
+        return rule(peer.uid, params)
+
+    def again(self, peer: Peer, method: str, params: Params, granted: Grant) -> None:
+        """Raise NetjailError unless what was granted still is all that is needed."""
+        if not set(self.grant(peer, method, params).needs) <= set(granted.needs):
+            raise NetjailError(
+                "not-authorised",
+                "the profile or what runs in it has changed since this was authorised",
+                "run the command again",
+            )
+
+    def audience(self, name: str) -> frozenset[int] | None:
+        """The uids, besides root's, that may know of a profile; None: everybody."""
+        users = self._facts(name).users
+        return None if users == () else frozenset(_uids(users or ()))
+
+    def trim(self, uid: int, method: str, result: Result) -> Result:
+        """An answer without what is not for this user."""
+        if uid == 0:
+            return result
+        if method == "list":
+            return {"profiles": [row for row in result["profiles"] if self._sees(uid, row["name"])]}
+        if method == "ps":
+            rows = [row for row in result["programs"] if self._sees(uid, row["profile"])]
+            return {"programs": [_own_words(uid, row) for row in rows]}
+        if method == "status":
+            status = dict(result["profile"])
+            status["programs"] = [_own_words(uid, row) for row in status["programs"]]
+            return {"profile": status}
+        return result
+
+    # Rules -------------------------------------------------------------------------------------
+
+    def _look(self, uid: int, params: Params) -> Grant:
+        self._seen(uid, params["profile"])
+        return Grant((), params)
+
+    def _ps(self, uid: int, params: Params) -> Grant:
+        if params["profile"] is not None:
+            self._seen(uid, params["profile"])
+        return Grant((), params)
+
+    def _use(self, uid: int, params: Params) -> Grant:
+        """Of a profile, and so of all that it goes through."""
+        needs: list[Need] = []
+        name: str | None = params["profile"]
+        while name is not None and all(need.profile != name for need in needs):
+            facts = self._seen(uid, name)
+            needs.append(Need(names.ACTION_RUN, name, facts.kind))
+            name = facts.through
+        return Grant(tuple(needs), params)
+
+    def _down(self, uid: int, params: Params) -> Grant:
+        wanted = params["profiles"]
+        if wanted is None:
+            live = sorted(entry.name for entry in self._registry.live())
+            wanted = [name for name in live if self._sees(uid, name)]
+            params = {**params, "profiles": wanted}
+        needs = []
+        for name in wanted:
+            facts = self._seen(uid, name)
+            needs.append(Need(names.ACTION_RUN, name, facts.kind))
+            if params["kill"] and self._others(uid, name, None):
+                needs.append(Need(names.ACTION_CONTROL, name, facts.kind))
+        return Grant(tuple(needs), params)
+
+    def _kill(self, uid: int, params: Params) -> Grant:
+        name = params["profile"]
+        facts = self._seen(uid, name)
+        needs = [Need(names.ACTION_RUN, name, facts.kind)]
+        if self._others(uid, name, params["pids"]):
+            needs.append(Need(names.ACTION_CONTROL, name, facts.kind))
+            return Grant(tuple(needs), params)
+        # Whatever another user starts in this moment is not among what was asked about.
+        return Grant(tuple(needs), {**params, "uid": uid})
+
+    def _get(self, uid: int, params: Params) -> Grant:
+        facts = self._seen(uid, params["name"])
+        if not facts.stored:
+            return Grant((), params)  # the store says so
+        own = _own(uid, facts)
+        action = names.ACTION_MANAGE_OWN if own else names.ACTION_REVEAL
+        return Grant((Need(action, facts.name, facts.kind),), params)
+
+    def _remove(self, uid: int, params: Params) -> Grant:
+        facts = self._seen(uid, params["name"])
+        action = names.ACTION_MANAGE_OWN if _own(uid, facts) else names.ACTION_MANAGE
+        return Grant((Need(action, facts.name, facts.kind),), params)
+
+    def _add(self, uid: int, params: Params) -> Grant:
+        name, text = params["name"], params["text"]
+        old = self._facts(name)
+        profile, _ = self._rooms.store.parse(name, text)
+        kind = profile.uplink.kind
+        if not profile.users and _harmless(profile) and not _says_users(text):
+            mine = own_text(text, _user(uid))
+            profile, _ = self._rooms.store.parse(name, mine)
+            params = {**params, "text": mine}
+        new = Facts(name, True, False, profile.users, kind, None, _harmless(profile))
+        # A jail without a file is not free to be taken over by whoever writes a new one.
+        owned = _own(uid, old) if old.stored else not old.live
+        if owned and _own(uid, new):
+            if profile.through is not None:
+                self._seen(uid, profile.through)
+            if not old.stored:
+                self._room_for_one_more(uid)
+            return Grant((Need(names.ACTION_MANAGE_OWN, name, kind),), params)
+        return Grant((Need(names.ACTION_MANAGE, name, kind),), params)
+
+    # Facts -------------------------------------------------------------------------------------
+
+    def _facts(self, name: str) -> Facts:
+        entry = self._registry.get(name)
+        store = self._rooms.store
+        signature = store.signature(name)
+        stored = signature is not None
+        profile = self._profile(name, signature) if stored else entry.profile
+        if profile is None:
+            users = None if stored or entry.live else ()
+            return Facts(name, stored, entry.live, users, through=entry.through)
+        return Facts(
+            name,
+            stored,
+            entry.live,
+            profile.users,
+            profile.uplink.kind,
+            entry.through or profile.through,
+            _harmless(profile),
+        )
+
+    def _profile(self, name: str, signature: object) -> Profile | None:
+        """None: it is not valid."""
+        with self._lock:
+            known = self._known.get(name)
+        if known is not None and known[0] == signature:
+            return known[1]
+        try:
+            profile: Profile | None = self._rooms.store.load(name)
+        except NetjailError:
+            profile = None
+        with self._lock:
+            if len(self._known) > 4096:
+                self._known.clear()  # names of profiles that were removed
+            self._known[name] = (signature, profile)
+        return profile
+
+    def _sees(self, uid: int, name: str) -> bool:
+        users = self._facts(name).users
+        return users is not None and (not users or uid in _uids(users))
+
+    def _seen(self, uid: int, name: str) -> Facts:
+        facts = self._facts(name)
+        if facts.users is None:
+            raise NetjailError(
+                "not-authorised",
+                f"only root may use profile {name}: its file has mistakes, so that nobody knows "
+                "whose it is",
+                f"sudo netjail profile validate {name}",
+            )
+        if facts.users and uid not in _uids(facts.users):
+            raise NetjailError(
+                "not-authorised",
+                f"profile {name} is for other users only",
+                f"who may use it stands in its file: `users`, in sudo netjail profile edit {name}",
+            )
+        return facts
+
+    def _others(self, uid: int, name: str, pids: list[int] | None) -> bool:
+        """Whether programs of another user run in a profile (among `pids`)."""
+        if not self._registry.get(name).live:
+            return False
+        return any(
+            program.uid != uid and (pids is None or program.pid in pids)
+            for program in self._rooms.engine.programs([name])
+        )
+
+    def _room_for_one_more(self, uid: int) -> None:
+        own = sum(_own(uid, self._facts(name)) for name in self._rooms.store.names())
+        if own >= OWN_MAX:
+            raise NetjailError(
+                "not-authorised",
+                f"you have {own} profiles of your own already, and that is the most",
+                "remove one (netjail profile remove NAME), or let an administrator add more",
+            )
+
+
+def own_text(text: str, user: str) -> str:
+    """A profile's text, which says nothing of users, as that of a profile for `user` alone."""
+    lines = text.removeprefix("\ufeff").splitlines(keepends=True)
+    at = 0
+    while at < len(lines) and (not lines[at].strip() or lines[at].lstrip().startswith("#")):
+        at += 1
+    return "".join([*lines[:at], f"users = [{json.dumps(user)}]\n", *lines[at:]])
+
+
+def _free(_uid: int, params: Params) -> Grant:
+    return Grant((), params)
+
+
+def _own(uid: int, facts: Facts) -> bool:
+    return (
+        facts.stored
+        and facts.harmless
+        and facts.users is not None
+        and len(facts.users) == 1
+        and uid in _uids(facts.users)
+    )
+
+
+def _harmless(profile: Profile) -> bool:
+    """Whether a profile takes nothing of the host but a port for its encrypted packets."""
+    uplink = profile.uplink
+    if isinstance(uplink, WireGuard):
+        # A mark on the packets may lead them past the host's own rules.
+        return uplink.fwmark is None and (
+            not uplink.listen_port or uplink.listen_port >= LOWEST_PORT
+        )
+    return isinstance(uplink, NoUplink)
+
+
+def _says_users(text: str) -> bool:
+    """Whether a valid text has the key, be it empty: `users = []` asks for a shared profile."""
+    import tomllib  # late, as all that the socket need not wait for
+
+    return "users" in tomllib.loads(text.removeprefix("\ufeff"))
+
+
+def _own_words(uid: int, row: dict[str, Any]) -> dict[str, Any]:
+    """A program without its command line where it is another user's (see hidepid in proc(5))."""
+    return row if row["uid"] == uid else {**row, "argv": [row["command"]]}
+
+
+def _uids(users: tuple[str, ...]) -> set[int]:
+    found = set()
+    for user in users:
+        try:
+            found.add(pwd.getpwnam(user).pw_uid)
+        except KeyError:
+            continue
+    return found
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        raise NetjailError(
+            "not-authorised",
+            f"user number {uid} has no name, so no profile can be theirs",
+        ) from None
