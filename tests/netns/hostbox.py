@@ -478,13 +478,37 @@ def _difference(before: Any, now: Any) -> Any:
     }
 
 
+class Hosts:
+    """Lends a host to one test after the other: the same one, as long as nothing is left on it."""
+
+    def __init__(self, second: bool = False, setup: str = "") -> None:
+        self._options = (second, setup)
+        self._host: Host | None = None
+
+    @contextmanager
+    def lend(self) -> Iterator[Host]:
+        host = self._host = self._host or Host(*self._options)
+        try:
+            yield host
+            host.ready()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        if self._host is not None:
+            self._host.close()
+            self._host = None
+
+
 @contextmanager
 def a_host(second: bool = False, setup: str = "") -> Iterator[Host]:
-    host = Host(second, setup)
+    hosts = Hosts(second, setup)
     try:
-        yield host
+        with hosts.lend() as host:
+            yield host
     finally:
-        host.close()
+        hosts.close()
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 5.0) -> bool:
