@@ -113,7 +113,7 @@ class Manager:
         except Exception:
             log.crash("while taking over what an earlier helper has left")
         for jail in jails:
-            self.registry.move(jail.name, "failed" if jail.state == "failed" else "up", jail.reason)
+            self.registry.move(jail.name, "up" if jail.state == "up" else "failed", jail.reason)
             self.registry.note(
                 jail.name,
                 since=int(jail.since),
