@@ -33,7 +33,8 @@ class NetjailError(Exception):
     """What went wrong (`message`, one sentence with what and why) and what to do (`hint`).
 
     `code` is one of CODES and stable across versions. `problems` holds the single complaints
-    where one error stands for many (a profile file).
+    where one error stands for many (a profile file). `prompt`: a password typed by somebody would
+    have turned it into a yes, but nothing is there that could ask for one.
     """
 
     def __init__(
@@ -45,9 +46,10 @@ class NetjailError(Exception):
         self.message = message
         self.hint = hint
         self.problems = problems
+        self.prompt = False
 
     def as_dict(self) -> dict[str, object]:
-        """The form on the socket, on the bus and in --json."""
+        """The form on the socket and in --json."""
         return {
             "code": self.code,
             "message": self.message,

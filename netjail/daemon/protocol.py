@@ -25,6 +25,8 @@ class Request:
     id: int
     method: str
     params: dict[str, Any]
+    interactive: bool = True
+    """Whether a person may be asked for a password meanwhile."""
     problem: NetjailError | None = None
     """A request of good form that cannot be served (another protocol version)."""
 
@@ -47,6 +49,9 @@ def parse_request(line: bytes) -> Request:
     params = data.get("params", {})
     if not isinstance(method, str) or not isinstance(params, dict):
         raise GarbageError('a request has a "method" (a string) and "params" (an object)')
+    interactive = data.get("interactive", True)
+    if not isinstance(interactive, bool):
+        raise GarbageError('"interactive" is true or false')
     if data["v"] != names.PROTOCOL:
         problem = NetjailError(
             "bad-request",
@@ -54,12 +59,12 @@ def parse_request(line: bytes) -> Request:
             "command and helper are of different versions of netjail: end the helper (what is up "
             "stays up) and try again",
         )
-        return Request(number, method, params, problem)
-    unknown = sorted(set(data) - {"v", "id", "method", "params"})
+        return Request(number, method, params, problem=problem)
+    unknown = sorted(set(data) - {"v", "id", "method", "params", "interactive"})
     if unknown:
         problem = NetjailError("bad-request", f"a request has no {unknown[0][:60]!a}")
-        return Request(number, method, params, problem)
-    return Request(number, method, params)
+        return Request(number, method, params, problem=problem)
+    return Request(number, method, params, interactive)
 
 
 def encode_result(number: int, result: dict[str, Any]) -> bytes:
@@ -71,8 +76,10 @@ def encode_progress(number: int, text: str) -> bytes:
 
 
 def encode_error(number: int | None, error: NetjailError) -> bytes:
-    """`number` None: the error concerns the connection, which is then closed."""
-    return _line({"id": number, "error": error.as_dict()})
+    """`number` None: the error concerns the connection, which is then closed. `prompt` beside the
+    error: with a polkit agent for the asking process, the same request may succeed."""
+    data = {"id": number, "error": error.as_dict()}
+    return _line({**data, "prompt": True} if error.prompt else data)
 
 
 def _line(data: dict[str, Any]) -> bytes:

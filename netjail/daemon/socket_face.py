@@ -22,6 +22,7 @@ from netjail.daemon.authorise import Peer
 from netjail.daemon.call import Call
 from netjail.daemon.loop import HANGUP, READ, WRITE, Loop, Timer
 from netjail.daemon.manager import Manager
+from netjail.daemon.origin import of_socket
 from netjail.daemon.protocol import (
     LINE_MAX,
     GarbageError,
@@ -39,11 +40,14 @@ _READ_SIZE = 65536
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Limits:
-    """`requests`: in flight per client; further ones are read when those are answered.
+    """`clients`: at the same time, of which only root may have the last `kept`, and each other
+    user no more than `per_user`. `requests`: in flight per client; further ones are read when those are answered.
     `line_seconds`: from the first byte of a line to its end. `unread`: bytes of answers a client
     may leave unread before it is dropped. `refused_seconds`: for taking a last error line."""
 
-    clients: int = 64
+    clients: int = 256
+    kept: int = 16
+    per_user: int = 48
     requests: int = 32
     line: int = LINE_MAX
     line_seconds: float = 10.0
@@ -58,8 +62,9 @@ class SocketFace:
         manager: Manager,
         path: str = names.SOCKET,
         limits: Limits | None = None,
-        uids: frozenset[int] = frozenset({0}),
+        uids: frozenset[int] | None = frozenset({0}),
     ) -> None:
+        """`uids`: who may connect; None: everybody, and the manager's gate decides."""
         self._loop = loop
         self._manager = manager
         self._path = path
@@ -72,7 +77,7 @@ class SocketFace:
         """Called when a client has come or gone."""
 
     def listen(self) -> None:
-        """Make the socket, 0600, at its path. Raises NetjailError."""
+        """Make the socket (0666 if everybody may connect, else 0600) at its path. Raises NetjailError."""
         directory = os.path.dirname(self._path)
         temporary = f"{directory}/.socket.{os.getpid()}"
         listener = socket.socket(
@@ -84,7 +89,7 @@ class SocketFace:
                 os.unlink(temporary)
             except FileNotFoundError:
                 pass
-            umask = os.umask(0o177)
+            umask = os.umask(0o111 if self._uids is None else 0o177)
             try:
                 listener.bind(temporary)
             finally:
@@ -156,19 +161,7 @@ class SocketFace:
     def _admit(self, sock: socket.socket) -> None:
         credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
         pid, uid, gid = _UCRED.unpack(credentials)
-        refusal = None
-        if uid not in self._uids:
-            refusal = NetjailError(
-                "not-authorised",
-                "only root may use netjail here: without a system bus there is no polkit to ask",
-                "run the command as root: sudo netjail ...",
-            )
-        elif len(self._clients) >= self.limits.clients:
-            refusal = NetjailError(
-                "system",
-                f"{len(self._clients)} clients talk to the helper already, and that is the most",
-                "try again when some have ended",
-            )
+        refusal = self._refusal(uid)
         if refusal is not None:
             log.debug(f"refused pid {pid}, uid {uid}: {refusal}")
             try:
@@ -177,8 +170,28 @@ class SocketFace:
                 pass
             sock.close()
             return
-        self._clients.add(_Client(self, sock, Peer(uid, gid, pid)))
+        self._clients.add(_Client(self, sock, of_socket(sock, uid, gid, pid)))
         self.clients_changed()
+
+    def _refusal(self, uid: int) -> NetjailError | None:
+        if self._uids is not None and uid not in self._uids:
+            return NetjailError(
+                "not-authorised",
+                "only root may use netjail here: without a system bus there is no polkit to ask",
+                "run the command as root: sudo netjail ...",
+            )
+        most, count = self.limits.clients, len(self._clients)
+        if self._uids is None and uid != 0:
+            most -= self.limits.kept
+            if count < most:
+                most, count = self.limits.per_user, sum(each.uid == uid for each in self._clients)
+        if count < most:
+            return None
+        return NetjailError(
+            "system",
+            f"{count} clients talk to the helper already, and that is the most",
+            "try again when some have ended",
+        )
 
     # For clients -------------------------------------------------------------------------------
 
@@ -193,7 +206,14 @@ class SocketFace:
         progress: Callable[[str], None],
         reply: Callable[[dict[str, Any] | NetjailError], None],
     ) -> Call:
-        return self._manager.call(peer, request.method, request.params, progress, reply)
+        return self._manager.call(
+            peer,
+            request.method,
+            request.params,
+            progress,
+            reply,
+            interactive=request.interactive,
+        )
 
     def gone(self, client: _Client) -> None:
         self._clients.discard(client)
@@ -217,6 +237,10 @@ class _Client:
         self._open = True
         self._deadline: Timer | None = None
         self._loop.add(sock.fileno(), READ, self._ready)
+
+    @property
+    def uid(self) -> int:
+        return self._peer.uid
 
     def drop(self) -> None:
         """Without another word. Its calls go on, unheard."""
