@@ -36,6 +36,10 @@ def main(argv: "Sequence[str] | None" = None, packages: "Sequence[str]" = ()) ->
             request = parse_run(words[1:])
             if request is not None:
                 _run(request, words)
+        if words and words[0] == "_complete":  # at every press of TAB
+            from netjail.cli import complete
+
+            return complete.main(words[1:])
         return _command_line(words, packages)
     except KeyboardInterrupt:
         return 130

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PROGRAM_VERBS = frozenset({"run", "shell"})
 """Verbs whose exit status and stdout belong to the program that they start."""
 
-NO_JSON = PROGRAM_VERBS | {"demo", "help"}
+NO_JSON = PROGRAM_VERBS | {"demo", "help", "tray"}
 
 _PACKAGES = frozenset({"wgconfig", "tomli_w"})
 """Python packages that verbs need and that may be missing from an incomplete installation."""
@@ -129,7 +129,7 @@ def load(verb: str) -> Any:
     """The module of `verb`."""
     import importlib
 
-    return importlib.import_module("netjail.cli." + verbs.MODULES[verb])
+    return importlib.import_module("netjail.cli." + (verbs.MODULES | verbs.HIDDEN)[verb])
 
 
 def _own_options(words: list[str], output: Output) -> list[str] | None:

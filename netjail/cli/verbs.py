@@ -45,6 +45,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         "Help",
         (
             ("doctor", "doctor", "check that this machine has what netjail needs"),
+            ("setup", "setup", "tell polkit, D-Bus, systemd and the shells about netjail"),
             ("demo", "demo", "see it work, in a network of its own"),
             ("help", "help", "explain a verb"),
         ),
@@ -54,6 +55,9 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
 
 MODULES = {verb: module for _, verbs in GROUPS for verb, module, _ in verbs}
 """Verb (one or two words) to module."""
+
+HIDDEN = {"tray": "tray"}
+"""The same, of verbs that no list shows: they are there to say that they are not there yet."""
 
 FAMILIES = frozenset(verb.split(" ")[0] for verb in MODULES if " " in verb)
 """First words of the verbs of two words."""
@@ -113,7 +117,7 @@ def find(words: list[str]) -> tuple[str, list[str]]:
             f"there is no verb `{first} {words[1]}`",
             f"Did you mean `netjail {first} {near}`?" if near else f"There are: {listed}.",
         )
-    if first in MODULES:
+    if first in MODULES or first in HIDDEN:
         return first, words[1:]
     near = _SYNONYMS.get(first.lower()) or suggest(first, [*MODULES, *FAMILIES])
     raise NetjailError(
