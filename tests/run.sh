@@ -92,8 +92,8 @@ check() { # NAME COMMAND...
     "$@" || failed+=("$name")
 }
 
-check "ruff check" "$venv/bin/ruff" check --quiet .
-check "ruff format" "$venv/bin/ruff" format --quiet --check .
+check "ruff check" "$venv/bin/ruff" check --quiet --extend-exclude packaging/debian .
+check "ruff format" "$venv/bin/ruff" format --quiet --check --extend-exclude packaging/debian .
 check "mypy" "$venv/bin/python" -m mypy
 marks=()
 [ "$quick" = no ] || marks=(-m "not slow")
