@@ -8,7 +8,6 @@ before it; the record on disk lets a later helper finish or undo what a killed o
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import time
@@ -17,11 +16,11 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import astuple, dataclass, replace
 
 from netjail import names
-from netjail.engine import doors, drivers, files, ns, plan, programs, record, status, view, wg
+from netjail.engine import doors, drivers, gate, ns, plan, programs, record, status, view, wg
 from netjail.engine.context import Context
 from netjail.engine.hostfacts import HostFacts, Subnets
 from netjail.engine.hostnet import HostNet
-from netjail.engine.netlink import NetlinkError
+from netjail.engine.netlink import NetlinkError, is_foreign
 from netjail.engine.nft import Nft
 from netjail.engine.process import Process
 from netjail.engine.programs import Program
@@ -40,7 +39,8 @@ observer: Callable[[str, int, Resource | None], None] | None = None
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """A jail that stood when the helper started. `state`: "up" or "failed"."""
+    """A jail that stood when the helper started. `state`: "up"; "failed": it needs a repair;
+    "stuck": it was to go, and something of it is left."""
 
     name: str
     state: str
@@ -71,6 +71,7 @@ class Engine:
         self._subnets = Subnets()
         self._records = Records()
         self._traffic: dict[str, tuple[int, int]] = {}
+        self._held: dict[str, int] = {}
 
     # -- start of the helper ---------------------------------------------------------------------
 
@@ -79,21 +80,33 @@ class Engine:
         adopted = []
         for name in self._records.read():
             self._records.forget(name)
-        for found in self._records.all():
-            name = found.profile
+        for found in self._records.all():  # all, before the first is undone: they share the table
             self._host.adopt(list(found.resources))
             self._hold_subnet(found)
-            enterable = os.path.exists(names.enter_file(name))
-            if enterable and found.state in (record.STARTING, record.UP):
-                if found.state == record.STARTING:
-                    self._records.save(replace(found, state=record.UP))
-                adopted.append(self._adopt(found))
-            else:
-                self._undo_all(found, _silent)
+            self._hold_namespace(found)
+        for found in self._records.all():
+            if self._stands(found):
+                adopted.append(self._adopt(self._records.get(found.profile) or found))
+            elif errors := self._undo_all(found, _silent):
+                adopted.append(_adopted(found, "stuck", f"could not be undone: {errors[0]}"))
         self._host.refresh()
         if adopted:
             doors.hold()
         return adopted
+
+    def _stands(self, found: Record) -> bool:
+        """Whether a jail was up and is to stay so. It is opened again where a helper was killed
+        while it ended the programs inside, and some are left."""
+        if found.state not in (record.STARTING, record.UP):
+            return False
+        if gate.is_open(found.profile):
+            if found.state == record.STARTING:
+                self._records.save(replace(found, state=record.UP))
+            return True
+        if found.state == record.STARTING or not self.programs([found.profile]):
+            return False
+        self._finish(self._context(found, _silent))
+        return True
 
     def _adopt(self, found: Record) -> Adopted:
         missing = self._missing(found)
@@ -101,15 +114,7 @@ class Engine:
         if missing:
             what = plan.Step("make", missing[0]).describe()[0]
             reason = f"incomplete after a restart of the helper: it needs to {what}"
-        return Adopted(
-            name=found.profile,
-            state="failed" if missing else "up",
-            reason=reason,
-            processes=[p for p in found.processes if p.alive()],
-            stop=found.stop,
-            since=found.since,
-            through=found.through,
-        )
+        return _adopted(found, "failed" if missing else "up", reason)
 
     def _hold_subnet(self, found: Record) -> None:
         pair = found.find(VethPair)
@@ -127,20 +132,28 @@ class Engine:
         the namespace and the programs in it stay. Raises NetjailError, having undone its steps."""
         found = self._records.get(profile.name)
         if found is not None and found.state != record.UP:
-            self._undo_all(found, progress)
+            self._undo_or_raise(found, progress)
             found = None
         digest = _digest(profile)
         if found is None:
             return self._bring_up(profile, digest, progress)
         missing = self._missing(found)
-        enterable = os.path.exists(names.enter_file(profile.name))
-        if not missing and enterable and found.digest == digest:
+        if not missing and gate.is_open(profile.name) and found.digest == digest:
             return Up(False, list(found.processes))
         if any(isinstance(resource, Netns) for resource in missing):
-            # somebody deleted the namespace: nothing can be inside, so begin anew
-            self._undo_all(found, progress)
-            return self._bring_up(profile, digest, progress)
+            # somebody deleted its name; what runs in it goes on, if we hold the namespace itself
+            held = self._held.get(profile.name)
+            if held is None:
+                self._undo_or_raise(found, progress)
+                return self._bring_up(profile, digest, progress)
+            _check_name(profile.name)
+            ns.name_again(names.netns_name(profile.name), held)
+            missing = self._missing(found)
         return self._mend(profile, digest, found, missing, progress)
+
+    def _undo_or_raise(self, found: Record, progress: Progress) -> None:
+        for error in self._undo_all(found, progress):
+            raise error
 
     def _bring_up(self, profile: Profile, digest: str, progress: Progress) -> Up:
         wanted = self._wanted(profile, progress, None)
@@ -156,10 +169,9 @@ class Engine:
                 self._notify("up", number, resource)
             self._finish(context)
         except BaseException as error:
-            self._close_file(profile.name)
+            gate.shut(profile.name)
             if not self._undo(reversed(done), context, "undo"):
-                self._records.forget(profile.name)
-                self._subnets.release(profile.name)
+                self._forget(profile.name)
             raise _as_netjail_error(error) from error
         return Up(True, list(context.record.processes))
 
@@ -175,19 +187,24 @@ class Engine:
         steps = plan.difference(found.resources, wanted, missing)
         steps += _changed_secrets(steps, found, digest, wanted)
         context = self._context(found, progress)
-        fresh = _record(profile, digest, wanted)
-        context.record = replace(fresh, processes=found.processes, since=found.since)
-        context.record = replace(context.record, state=record.UP, namespace=found.namespace)
+        # until all is done the record also holds what is to go, and the next up goes on with it
+        context.record = replace(
+            _record(profile, "", wanted),
+            processes=found.processes,
+            since=found.since,
+            state=record.UP,
+            namespace=found.namespace,
+            resources=(*wanted, *(r for r in found.resources if r not in wanted)),
+        )
         self._records.save(context.record)
         try:
             for number, step in enumerate(steps, 1):
                 driver = drivers.of(step.resource)
                 (driver.undo if step.verb == "remove" else driver.apply)(step.resource, context)
                 self._notify("mend", number, step.resource)
+            context.record = replace(context.record, resources=wanted, digest=digest)
             self._finish(context)
         except BaseException as error:
-            # what is half made stays recorded and the jail stays closed; the next up goes on
-            self._records.save(replace(context.record, digest=""))
             raise _as_netjail_error(error) from error
         return Up(True, list(context.record.processes))
 
@@ -203,20 +220,43 @@ class Engine:
         identity = ns.identity(ns.path_of(netns))
         assert identity is not None
         context.record = replace(context.record, namespace=identity, state=record.UP)
-        text = view.enter_text(context.record.profile, context.record.stop, netns, identity)
-        files.write(names.enter_file(context.record.profile), text, 0o600)
+        name = context.record.profile
+        gate.open_(name, view.enter_text(name, context.record.stop, netns, identity))
         self._notify("enter", 0, None)
         self._records.save(context.record)
+        self._hold_namespace(context.record)
+
+    def _hold_namespace(self, found: Record) -> None:
+        """Keep a descriptor of a jail's namespace. As long as it is open the number of its inode,
+        by which we tell who is inside, is given to no other; and its name can be made again."""
+        if found.profile in self._held or found.namespace is None:
+            return
+        try:
+            fd = ns.open_named(names.netns_name(found.profile))
+        except NetjailError:
+            return
+        if ns.identity_of(fd) == found.namespace:
+            self._held[found.profile] = fd
+        else:
+            os.close(fd)
+
+    def _forget(self, name: str) -> None:
+        """Nothing of the jail is left but its record."""
+        self._records.forget(name)
+        self._subnets.release(name)
+        self._traffic.pop(name, None)
+        held = self._held.pop(name, None)
+        if held is not None:
+            os.close(held)
 
     def _check_conflicts(self, name: str, wanted: Collection[Resource]) -> None:
         """What stands in the way and is not ours is never touched: refuse."""
-        netns = names.netns_name(name)
-        if os.path.lexists(ns.path_of(netns)):
-            raise NetjailError(
-                "conflict",
-                f"a network namespace {netns} exists that netjail did not make",
-                f"delete it (`sudo ip netns del {netns}`) or rename the profile",
-            )
+        _check_name(name)
+        for resource in wanted:
+            if isinstance(resource, VethPair):
+                _check_interface(None, resource.host_if)
+            elif isinstance(resource, WireGuardDevice):
+                _check_interface(resource.birth, resource.born_as)
         for host_if in [r.host_if for r in wanted if isinstance(r, VethPair)]:
             holder = self._records.holder(host_if)
             if holder not in (None, name):
@@ -233,32 +273,18 @@ class Engine:
 
         Gives the pids of the programs inside. Waits for launches that are just entering.
         """
-        path = names.enter_file(name)
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except FileNotFoundError:
-            return [p.pid for p in self.programs([name])]
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
+        with gate.locked(name) as is_open:
             inside = [p.pid for p in self.programs([name])]
-            if force or not inside:
-                self._close_file(name)
+            if is_open and (force or not inside):
+                gate.shut(name)
             return inside
-        finally:
-            os.close(fd)
-
-    def _close_file(self, name: str) -> None:
-        try:
-            os.unlink(names.enter_file(name))
-        except FileNotFoundError:
-            pass
 
     def down(self, name: str, progress: Progress = _silent) -> list[NetjailError]:
         """Take a jail away. Idempotent; goes on past errors and gives them all."""
         found = self._records.get(name)
-        self._close_file(name)
+        gate.shut(name)
         if found is None:
-            self._records.forget(name)
+            self._forget(name)
             return []
         return self._undo_all(found, progress)
 
@@ -272,9 +298,7 @@ class Engine:
         self._notify("stopping", 0, None)
         errors = self._undo(reversed(found.resources), context, "down")
         if not errors:
-            self._records.forget(found.profile)
-            self._subnets.release(found.profile)
-            self._traffic.pop(found.profile, None)
+            self._forget(found.profile)
             doors.release(lambda: bool(self._records.all()))
         return errors
 
@@ -321,7 +345,8 @@ class Engine:
         """Programs inside the jails of these profiles (None: of all)."""
         known = self._records.all()
         wanted = known if names_ is None else [r for r in known if r.profile in names_]
-        return programs.inside(wanted, known)
+        # without a hold on it the number of a namespace may be another's by now
+        return programs.inside([r for r in wanted if r.profile in self._held], known)
 
     # -- tunnels ---------------------------------------------------------------------------------
 
@@ -377,6 +402,38 @@ class _Dry(Subnets):
     def __init__(self, real: Subnets) -> None:
         super().__init__()
         self._taken = dict(real._taken)
+
+
+def _check_name(profile: str) -> None:
+    netns = names.netns_name(profile)
+    if os.path.lexists(ns.path_of(netns)):
+        raise NetjailError(
+            "conflict",
+            f"a network namespace {netns} exists that netjail did not make",
+            f"delete it (`sudo ip netns del {netns}`) or rename the profile",
+        )
+
+
+def _check_interface(netns: str | None, name: str) -> None:
+    with ns.inside_named(netns):
+        if is_foreign(name):
+            raise NetjailError(
+                "conflict",
+                f"an interface {name} exists that netjail did not make",
+                f"rename or delete it (`sudo ip link delete {name}`), or rename the profile",
+            )
+
+
+def _adopted(found: Record, state: str, reason: str | None) -> Adopted:
+    return Adopted(
+        name=found.profile,
+        state=state,
+        reason=reason,
+        processes=[p for p in found.processes if p.alive()],
+        stop=found.stop,
+        since=found.since,
+        through=found.through,
+    )
 
 
 def _record(profile: Profile, digest: str, wanted: tuple[Resource, ...]) -> Record:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from netjail import names
 from netjail.engine.hostnet import HostNet
@@ -33,6 +33,11 @@ class Context:
     def forget(self, name: str) -> None:
         """The process of that name is gone."""
         self.record = self.record.without_process(name)
+
+    def own_namespace(self, identity: tuple[int, int] | None) -> None:
+        """Note on disk which namespace is ours."""
+        self.record = replace(self.record, namespace=identity)
+        self.records.save(self.record)
 
     def log(self, name: str) -> str:
         """Where a process of ours may write what it has to say."""

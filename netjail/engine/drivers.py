@@ -9,6 +9,7 @@ from typing import Any
 
 from netjail.engine import ns, pinned, veth, view, wg
 from netjail.engine.context import Context
+from netjail.errors import NetjailError
 from netjail.uplinks.wanted import (
     DnsRelay,
     Files,
@@ -31,8 +32,19 @@ class Driver:
     undo: Callable[[Any, Context], None]
 
 
-def _make_netns(wanted: Netns, _context: Context) -> None:
-    ns.create(wanted.name)
+def _netns_present(wanted: Netns, context: Context) -> bool:
+    found = ns.identity(ns.path_of(wanted.name))
+    return found is not None and found == context.record.namespace
+
+
+def _make_netns(wanted: Netns, context: Context) -> None:
+    try:
+        ns.create(wanted.name, context.own_namespace)
+    except FileExistsError:
+        context.own_namespace(None)  # somebody took the name this moment: it is theirs
+        raise NetjailError(
+            "conflict", f"a network namespace {wanted.name} exists that netjail did not make"
+        ) from None
 
 
 def _files_undo(wanted: Files, _context: Context) -> None:
@@ -45,9 +57,9 @@ def _join(wanted: Masquerade, context: Context) -> None:
 
 _DRIVERS: dict[type, Driver] = {
     Netns: Driver(
-        present=lambda wanted, _: ns.identity(ns.path_of(wanted.name)) is not None,
+        present=_netns_present,
         apply=_make_netns,
-        undo=lambda wanted, _: ns.remove(wanted.name),
+        undo=lambda wanted, context: ns.remove(wanted.name, context.record.namespace),
     ),
     Files: Driver(
         present=lambda wanted, _: view.present(wanted),

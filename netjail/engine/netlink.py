@@ -22,6 +22,8 @@ from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from pyroute2.netlink.rtnl.ndmsg import ndmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
+from netjail import names
+
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP = 0x1, 0x4, 0x300
 NLM_F_EXCL, NLM_F_CREATE, NLM_F_REPLACE = 0x200, 0x400, 0x100
 NLMSG_ERROR, NLMSG_DONE = 2, 3
@@ -199,6 +201,15 @@ def index_of(name: str) -> int | None:
         return socket.if_nametoindex(name)
     except OSError:
         return None
+
+
+def is_foreign(name: str) -> bool:
+    """Whether there is an interface of that name which does not bear our mark."""
+    if index_of(name) is None:
+        return False
+    with Socket() as netlink:
+        link = netlink.link(name)
+        return link is not None and link.get_attr("IFLA_GROUP") != names.LINK_GROUP
 
 
 class Socket:

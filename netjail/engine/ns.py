@@ -6,7 +6,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from netjail import names
@@ -33,6 +33,12 @@ def identity(path: str) -> tuple[int, int] | None:
         return None
     if not stat.S_ISREG(found.st_mode) or found.st_dev == parent.st_dev:
         return None
+    return found.st_dev, found.st_ino
+
+
+def identity_of(fd: int) -> tuple[int, int]:
+    """Device and inode of an open namespace."""
+    found = os.fstat(fd)
     return found.st_dev, found.st_ino
 
 
@@ -94,19 +100,21 @@ def make_shared_directory() -> None:
         syscalls.mount(None, names.NETNS_DIR, None, _MS_SHARED | _MS_REC, None)
 
 
-def create(name: str) -> tuple[int, int]:
-    """Make a namespace with loopback up and safe defaults; give its device and inode.
+def create(name: str, made: Callable[[tuple[int, int]], None]) -> None:
+    """Make a namespace with loopback up and safe defaults.
 
-    The calling thread must be single-purpose: it visits the new namespace and comes back.
-    Raises OSError; FileExistsError where the name is taken.
+    `made` is told its device and inode before it has its name, so that it can be recorded whose
+    the name will be. Raises OSError; FileExistsError where the name is taken.
     """
     make_shared_directory()
     path = path_of(name)
     home = os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444))
         syscalls.unshare(syscalls.CLONE_NEWNET)
         try:
+            new = os.stat(_HERE)
+            made((new.st_dev, new.st_ino))
+            _touch(path)
             syscalls.mount(_HERE, path, None, _MS_BIND, None)
             with Socket() as netlink:
                 netlink.send(set_link(1, up=True))
@@ -116,9 +124,17 @@ def create(name: str) -> tuple[int, int]:
             syscalls.setns(home, syscalls.CLONE_NEWNET)
     finally:
         os.close(home)
-    made = identity(path)
-    assert made is not None
-    return made
+
+
+def name_again(name: str, fd: int) -> None:
+    """Give the namespace open as `fd` its name back. Raises as `create`."""
+    make_shared_directory()
+    _touch(path_of(name))
+    syscalls.mount(f"/proc/self/fd/{fd}", path_of(name), None, _MS_BIND, None)
+
+
+def _touch(path: str) -> None:
+    os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444))
 
 
 _DEFAULTS = (
@@ -143,9 +159,15 @@ def _write_sysctl(key: str, value: str) -> None:
         os.close(fd)
 
 
-def remove(name: str) -> None:
-    """Drop the name, and with it the namespace unless something still holds it. Idempotent."""
+def remove(name: str, ours: tuple[int, int] | None) -> None:
+    """Drop the name, and with it the namespace unless something still holds it. Idempotent.
+
+    Only the namespace with the device and inode `ours`, or the file that was to become its name;
+    None: it had no name yet.
+    """
     path = path_of(name)
+    if ours is None or identity(path) not in (ours, None):
+        return
     while True:
         try:
             syscalls.umount2(path, _MNT_DETACH)

@@ -16,6 +16,7 @@ from netjail.engine.netlink import (
     Socket,
     del_link,
     index_of,
+    is_foreign,
     new_address,
     new_veth,
     route,
@@ -83,6 +84,8 @@ def present(wanted: VethPair, _context: Context) -> bool:
 def undo(wanted: VethPair, context: Context) -> None:
     """Remove the pair. When the whole jail goes the kernel does it, so the host end is only shut:
     deleting waits for RCU, 20 to 40 ms."""
+    if is_foreign(wanted.host_if):
+        return
     if context.whole:
         _shut(wanted.host_if)
     else:

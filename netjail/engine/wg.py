@@ -7,12 +7,14 @@ import errno
 import os
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from netjail import names
 from netjail.engine import ns, process
 from netjail.engine.context import Context
 from netjail.engine.netlink import (
+    Message,
     NetlinkError,
     Socket,
     del_link,
@@ -132,12 +134,22 @@ def undo(wanted: WireGuardDevice, context: Context) -> None:
         except FileNotFoundError:
             pass
     _delete(wanted.birth, wanted.born_as)
-    if not context.whole:
-        _delete(wanted.netns, wanted.jail_if)
+    # when the whole jail goes the kernel deletes it: for the sake of what may hold the namespace
+    # it is shut at least
+    (_shut if context.whole else _delete)(wanted.netns, wanted.jail_if)
 
 
 def _delete(netns: str | None, name: str) -> None:
     """Delete an interface that bears our mark."""
+    _send(netns, name, del_link)
+
+
+def _shut(netns: str | None, name: str) -> None:
+    _send(netns, name, lambda index: set_link(index, up=False))
+
+
+def _send(netns: str | None, name: str, message: Callable[[int], Message]) -> None:
+    """Send a message about an interface that bears our mark."""
     try:
         with ns.inside_named(netns):
             if index_of(name) is None:
@@ -146,7 +158,7 @@ def _delete(netns: str | None, name: str) -> None:
                 link = netlink.link(name)
                 if link is None or link.get_attr("IFLA_GROUP") != names.LINK_GROUP:
                     return
-                netlink.send(del_link(int(link["index"])))
+                netlink.send(message(int(link["index"])))
     except NetjailError:  # the namespace is gone, and the interface with it
         return
     except NetlinkError as error:
