@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import astuple, dataclass, replace
 
 from netjail import names
-from netjail.engine import doors, drivers, gate, ns, plan, programs, record, status, view, wg
+from netjail.engine import doors, drivers, files, gate, ns, plan, programs, record, status, view, wg
 from netjail.engine.context import Context
 from netjail.engine.hostfacts import HostFacts, Subnets
 from netjail.engine.hostnet import HostNet
@@ -92,6 +92,8 @@ class Engine:
         self._host.refresh()
         if adopted:
             doors.hold()
+        doors.release(lambda: bool(self._records.all()))
+        files.sweep(names.RUN_DIR)
         return adopted
 
     def _stands(self, found: Record) -> bool:

@@ -34,6 +34,13 @@ def write(path: str, text: str, mode: int = 0o644) -> None:
         raise cannot("write", path, error) from error
 
 
+def sweep(path: str) -> None:
+    """Remove what a writer that was killed has left in a directory of ours."""
+    for entry in os.scandir(path) if os.path.isdir(path) else ():
+        if entry.name.endswith(".new"):
+            os.unlink(entry.path)
+
+
 def directory(path: str, mode: int = 0o755) -> None:
     """Make a directory and what leads to it, with exactly this mode on the last."""
     try:
