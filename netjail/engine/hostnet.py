@@ -44,6 +44,8 @@ class HostNet:
         self._pinned: dict[str, PinnedRoutes] = {}
         self._lan: nft.Elements | None = None
         self._guard: nft.Elements = {}
+        self._before: dict[str, str] | None = None
+        """What SAVED holds; None: not read yet. No one but us writes there."""
 
     def adopt(self, resources: list[Any]) -> None:
         """Know what stands already, without touching anything."""
@@ -113,8 +115,14 @@ class HostNet:
                 return
             before = (self._lan, dict(self._guard))
             self._look()
+            alike: set[tuple[object, ...]] = set()
             for jail in self._jails.values():
-                self._forward(jail, rebuild=False)
+                way = (jail.way_out, jail.lan, jail.ipv6)
+                if way in alike:  # what the host needs for it is done
+                    self._forward_own(jail)
+                else:
+                    self._forward(jail, rebuild=False)
+                    alike.add(way)
             if before != (self._lan, self._guard) or not self._nft.exists():
                 self._rebuild()
             for jail_ in list(self._pinned.values()):
@@ -182,6 +190,12 @@ class HostNet:
         if rebuild and before != self._guard:
             self._rebuild()
 
+    def _forward_own(self, jail: Masquerade) -> None:
+        """Forwarding for a jail's own interface alone."""
+        _write(f"net/ipv4/conf/{jail.host_if}/forwarding", "1")
+        if jail.ipv6:
+            _write(f"net/ipv6/conf/{jail.host_if}/force_forwarding", "1")  # from kernel 6.17
+
     def _ways(self, jail: Masquerade, family: int) -> set[str]:
         if jail.way_out:
             return {jail.way_out}
@@ -216,11 +230,13 @@ class HostNet:
     # -- what we switched on ---------------------------------------------------------------------
 
     def _saved(self) -> dict[str, str]:
-        try:
-            with open(SAVED, encoding="ascii") as file:
-                return {str(k): str(v) for k, v in json.load(file).items()}
-        except (OSError, ValueError):
-            return {}
+        if self._before is None:
+            try:
+                with open(SAVED, encoding="ascii") as file:
+                    self._before = {str(k): str(v) for k, v in json.load(file).items()}
+            except (OSError, ValueError):
+                self._before = {}
+        return self._before
 
     def _switch(self, key: str, value: str) -> bool:
         """Set a switch of the host's, remembering what it was. True when it is on by our doing."""
@@ -230,7 +246,9 @@ class HostNet:
             return False
         if now != value:
             if key not in saved:
-                files.write(SAVED, json.dumps({**saved, key: now}), 0o600)
+                saved = {**saved, key: now}
+                files.write(SAVED, json.dumps(saved), 0o600)
+                self._before = saved
             _write(key, value)
         return True
 
@@ -238,6 +256,7 @@ class HostNet:
         saved = self._saved()
         for key, value in reversed(saved.items()):
             _write(key, value)
+        self._before = None
         if saved:
             os.unlink(SAVED)
 
