@@ -17,31 +17,34 @@ if not __package__:
     del sys.path[0]
 
 import argparse
-import fcntl
 import json
 import os
 import resource
 import signal
-import socket
 import sys
 import time
 
 import netjail
 from netjail import names
-from netjail.daemon import cleanup, log
+from netjail.daemon import cleanup, log, only
 from netjail.daemon.loop import Loop, Timer
 from netjail.daemon.manager import Manager
-from netjail.daemon.rooms import RealRooms
+from netjail.daemon.rooms import RealRooms, libraries
 from netjail.daemon.socket_face import SocketFace, make_directory
 from netjail.errors import NetjailError
 from netjail.launch import trust
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from netjail.daemon.bus import BusFace
+    from netjail.daemon.bus_adapter import GLibLoop
 
 IDLE_SECONDS = 10.0
 """With nothing up and nobody connected for this long the helper ends."""
 FINISH_SECONDS = 20.0
 """On SIGTERM: how long running operations may take to finish."""
-LOCK_SECONDS = 9.0
-"""How long to wait for another helper to be reachable or gone."""
+ACTIVATED_IDLE_SECONDS = 60.0
+"""The same for a helper that the bus has started because somebody called."""
 _FILES = 65536
 
 
@@ -56,20 +59,13 @@ def main(argv: list[str] | None = None) -> int:
             _clean_process()
             return cleanup.run(RealRooms(), options.socket)
         _judge_code(refuse=not (options.no_bus or options.allow_unsafe_code))
-        if not options.no_bus:
-            raise NetjailError(
-                "not-yet",
-                "the helper cannot serve a system bus yet",
-                "netjaild --no-bus serves root over the socket",
-            )
         _require_root()
         _clean_process()
         make_directory(names.RUN_DIR)
-        if _lock(options.socket) is None:
+        if only.lock(options.socket, not options.no_bus) is None:
             ready.tell(None)
             return 0
-        _Helper(options.socket, options.idle_timeout, ready).run()
-        return 0
+        return _Helper(options.socket, _idle_seconds(options), ready, not options.no_bus).run()
     except NetjailError as error:
         ready.tell(error)
         problems = "".join(f"\n- {problem}" for problem in error.problems)
@@ -99,31 +95,99 @@ def _judge_code(refuse: bool) -> None:
         log.warning(f"{error}: " + "; ".join(error.problems))
 
 
+def _idle_seconds(options: argparse.Namespace) -> float | None:
+    """None: the helper stays whether it is needed or not."""
+    if options.idle_timeout is not None:
+        return float(options.idle_timeout)
+    if options.no_bus:
+        return IDLE_SECONDS
+    # Under systemd it is a service like any other, which is there when it is called.
+    return ACTIVATED_IDLE_SECONDS if "DBUS_STARTER_BUS_TYPE" in os.environ else None
+
+
 class _Helper:
-    def __init__(self, path: str, idle_seconds: float, ready: "_Ready") -> None:
+    def __init__(
+        self, path: str, idle_seconds: float | None, ready: "_Ready", with_bus: bool
+    ) -> None:
         self._idle_seconds = idle_seconds
         self._ready = ready
         self._loop = Loop()
-        self._manager = Manager(self._loop, RealRooms())
-        self._face = SocketFace(self._loop, self._manager, path)
+        self._bus: BusFace | None = None
+        self._carrier: GLibLoop | None = None
+        if with_bus:
+            # Only here: without a bus, gi and pydbus need not be installed, nor cost their time.
+            with libraries():
+                from netjail.daemon import bus, bus_adapter, polkit
+
+            self._carrier = bus_adapter.GLibLoop(self._loop)
+            system = bus_adapter.SystemBus(self._bus_gone)
+            gate = polkit.Polkit(system.connection)
+            self._manager = Manager(self._loop, RealRooms(), gate=gate, bus=True)
+            self._bus = bus.BusFace(self._loop, self._manager, system)
+            self._bus.used = self._used
+            self._face = SocketFace(self._loop, self._manager, path, uids=None)
+        else:
+            self._manager = Manager(self._loop, RealRooms())
+            self._face = SocketFace(self._loop, self._manager, path)
         self._manager.quiet_changed = self._face.clients_changed = self._reconsider
         self._idle: Timer | None = None
         self._ending = False
+        self._failed: NetjailError | None = None
         self._deadline = 0.0
 
-    def run(self) -> None:
+    def run(self) -> int:
+        """Until it is told to end or not needed any more. Returns the exit status."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             self._loop.on_signal(number, self._end)
         self._face.listen()
-        self._ready.tell(None)
-        log.info(f"netjaild {netjail.__version__} serves root, pid {os.getpid()}")
+        if self._bus is not None:
+            self._bus.start(self._on_bus)
+        else:
+            self._ready.tell(None)
+            log.info(f"netjaild {netjail.__version__} serves root, pid {os.getpid()}")
         self._manager.start()
-        self._loop.run()
+        if self._carrier is not None:
+            self._carrier.run()
+        else:
+            self._loop.run()
         self._face.close()
+        if self._bus is not None:
+            self._bus.close()
+        if self._carrier is not None:
+            self._carrier.close()
+        if self._failed is not None:
+            raise self._failed
         log.info("netjaild ends; what is up stays up")
+        return 0
+
+    def _on_bus(self, error: NetjailError | None) -> None:
+        if error is not None:
+            self._fail(error)
+            return
+        self._ready.tell(None)
+        log.info(f"netjaild {netjail.__version__} serves the system bus, pid {os.getpid()}")
+
+    def _bus_gone(self) -> None:
+        if not self._ending:
+            self._fail(NetjailError("no-helper", "the system bus has gone"))
+
+    def _fail(self, error: NetjailError) -> None:
+        """End with an error, so that whoever watches starts another helper."""
+        self._failed = self._failed or error
+        if not self._ending:
+            self._end()
+
+    def _used(self) -> None:
+        """Somebody has called on the bus, where there are no connections to be counted."""
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
+        self._reconsider()
 
     def _reconsider(self) -> None:
         """Begin to count, or stop counting, how long the helper has not been needed."""
+        if self._idle_seconds is None:
+            return
         needed = self._ending or self._face.clients > 0 or not self._manager.quiet
         if needed and self._idle is not None:
             self._idle.cancel()
@@ -138,7 +202,14 @@ class _Helper:
         if self._face.waiting():
             return
         self._face.stop_listening()
-        self._loop.stop()
+        if self._bus is not None:
+            self._ending = True
+            self._bus.stop_listening()
+            # Calls that were on their way to the name are in by now, and are answered.
+            self._deadline = time.monotonic() + FINISH_SECONDS
+            self._loop.call_soon(self._end_when_done)
+        else:
+            self._loop.stop()
 
     def _end(self) -> None:
         if self._ending:  # asked twice: at once, then
@@ -148,11 +219,14 @@ class _Helper:
         log.info("asked to end")
         self._deadline = time.monotonic() + FINISH_SECONDS
         self._face.stop_listening()
+        if self._bus is not None:
+            self._bus.stop_listening()
         self._manager.end()
         self._end_when_done()
 
     def _end_when_done(self) -> None:
-        if self._manager.busy and time.monotonic() < self._deadline:
+        busy = self._manager.busy or (self._bus is not None and self._bus.busy)
+        if busy and time.monotonic() < self._deadline:
             self._loop.call_later(0.05, self._end_when_done)
         else:
             self._loop.call_later(0.05, self._loop.stop)  # the last answers are on their way
@@ -203,9 +277,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--idle-timeout",
         type=float,
-        default=IDLE_SECONDS,
         metavar="SECONDS",
-        help="end after so long with nothing up and nobody connected (%(default)g)",
+        help="end after so long with nothing up and nobody connected (default: with --no-bus "
+        f"{IDLE_SECONDS:g}, started by the bus {ACTIVATED_IDLE_SECONDS:g}, else never)",
     )
     parser.add_argument("--log-level", choices=log.LEVELS, default="info")
     parser.add_argument("--socket", default=names.SOCKET, help=argparse.SUPPRESS)
@@ -224,47 +298,6 @@ def _clean_process() -> None:
     most = _FILES if hard == resource.RLIM_INFINITY else min(hard, _FILES)
     if soft != resource.RLIM_INFINITY and soft < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-
-
-def _lock(path: str) -> int | None:
-    """Become the one helper; None if another one is and can be reached at `path`.
-
-    The lock is held as long as the process lives. Another helper may just be starting (its socket
-    is not there yet) or ending (it is there no more): both take a moment. Raises NetjailError.
-    """
-    try:
-        fd = os.open(
-            names.HELPER_LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-        )
-    except OSError as error:
-        raise NetjailError("system", f"cannot open {names.HELPER_LOCK}: {error.strerror}") from None
-    deadline = time.monotonic() + LOCK_SECONDS
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return fd
-        except BlockingIOError:
-            pass
-        if _reachable(path):
-            os.close(fd)
-            return None
-        if time.monotonic() > deadline:
-            raise NetjailError(
-                "no-helper",
-                "another helper is running but does not listen; it may be finishing an operation",
-                f"see {names.HELPER_LOG}, and try again",
-            )
-        time.sleep(0.01)
-
-
-def _reachable(path: str) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        sock.settimeout(1.0)
-        try:
-            sock.connect(path)
-        except OSError:
-            return False
-    return True
 
 
 if __name__ == "__main__":

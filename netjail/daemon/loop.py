@@ -127,11 +127,14 @@ class Loop:
             timer = heapq.heappop(self._timers)[2]
             self._guard(timer._fire)
 
-    def run(self) -> None:
-        """Dispatch until `stop`."""
+    def run(self, turn: Callable[[], object] | None = None) -> None:
+        """Dispatch until `stop`; by `turn`, where another loop carries this one."""
         self._running = True
         while self._running:
-            self.dispatch(self.timeout())
+            if turn is not None:
+                turn()
+            else:
+                self.dispatch(self.timeout())
 
     def stop(self) -> None:
         self._running = False

@@ -155,6 +155,10 @@ class Queries:
             ]
         }
 
+    def stored(self) -> list[str]:
+        """The names of all profiles that have a file."""
+        return list(self._rooms.store.names())
+
     # Files of profiles -------------------------------------------------------------------------
 
     def get(self, name: str) -> dict[str, Any]:

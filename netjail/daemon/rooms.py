@@ -169,7 +169,7 @@ class RealRooms:
         if self._engine is None:
             with self._lock:
                 if self._engine is None:
-                    with _libraries():
+                    with libraries():
                         from netjail.engine.api import Engine as RealEngine
                     self._engine = RealEngine()
         return self._engine
@@ -177,12 +177,12 @@ class RealRooms:
     @property
     def store(self) -> Store:
         if self._store is None:
-            with self._lock, _libraries():
+            with self._lock, libraries():
                 self._store = self._store or RealStore()
         return self._store
 
     def checks(self) -> Sequence[Check]:
-        with _libraries():
+        with libraries():
             from netjail.engine import doctor
         return doctor.checks()
 
@@ -196,7 +196,7 @@ class RealRooms:
 
 
 @contextmanager
-def _libraries() -> Iterator[None]:
+def libraries() -> Iterator[None]:
     """Says which Python library is missing where an import fails for that."""
     try:
         yield

@@ -41,9 +41,10 @@ _READ_SIZE = 65536
 @dataclasses.dataclass(frozen=True, slots=True)
 class Limits:
     """`clients`: at the same time, of which only root may have the last `kept`, and each other
-    user no more than `per_user`. `requests`: in flight per client; further ones are read when those are answered.
-    `line_seconds`: from the first byte of a line to its end. `unread`: bytes of answers a client
-    may leave unread before it is dropped. `refused_seconds`: for taking a last error line."""
+    user no more than `per_user`. `requests`: in flight per client; further ones are read when
+    those are answered. `line_seconds`: from the first byte of a line to its end. `unread`: bytes
+    of answers a client may leave unread before it is dropped. `refused_seconds`: for taking a last
+    error line."""
 
     clients: int = 256
     kept: int = 16
@@ -77,7 +78,10 @@ class SocketFace:
         """Called when a client has come or gone."""
 
     def listen(self) -> None:
-        """Make the socket (0666 if everybody may connect, else 0600) at its path. Raises NetjailError."""
+        """Make the socket at its path, 0666 if everybody may connect, else 0600.
+
+        Raises NetjailError.
+        """
         directory = os.path.dirname(self._path)
         temporary = f"{directory}/.socket.{os.getpid()}"
         listener = socket.socket(
