@@ -144,9 +144,10 @@ def reap(pid: int) -> None:
         pass
 
 
-def find(argv: list[str], name: str) -> Process | None:
-    """The process started with exactly this argument list (its first word apart) by root, in our
-    mount namespace: what a helper that was killed between start and record has left behind."""
+def find(argv: list[str], name: str, user: int = 0) -> Process | None:
+    """The process started with exactly this argument list (its first word apart), in our mount
+    namespace: what a helper that was killed between start and record has left behind. It is
+    root's, or that of the `user` it becomes: anybody may call a program of his own so."""
     ours = own_mounts()
     wanted = [word.encode() for word in argv[1:]]
     for entry in os.listdir("/proc"):
@@ -158,7 +159,7 @@ def find(argv: list[str], name: str) -> Process | None:
             if not words or words[1:] != wanted or os.path.basename(words[0]) != argv[0].encode():
                 continue
             mounts = os.stat(f"/proc/{entry}/ns/mnt")
-            if (mounts.st_dev, mounts.st_ino) != ours or os.stat(f"/proc/{entry}").st_uid:
+            if (mounts.st_dev, mounts.st_ino) != ours or not _is_of(entry, user):
                 continue
         except OSError:
             continue
@@ -166,6 +167,10 @@ def find(argv: list[str], name: str) -> Process | None:
         if started is not None:
             return Process(name, int(entry), started)
     return None
+
+
+def _is_of(pid: str, user: int) -> bool:
+    return os.stat(f"/proc/{pid}").st_uid in (0, user)
 
 
 def wait_for(what: str, test: object, seconds: float, process: Process, log: str) -> None:

@@ -192,7 +192,8 @@ def relay_present(_wanted: DnsRelay, context: Context) -> bool:
 
 def undo_relay(wanted: DnsRelay, context: Context) -> None:
     """Stop the relay. Idempotent."""
-    running = context.record.process(RELAY) or process.find(_relay_argv(wanted), RELAY)
+    user = pwd.getpwnam(_relay_user()).pw_uid
+    running = context.record.process(RELAY) or process.find(_relay_argv(wanted), RELAY, user)
     if running is not None:
         process.stop(running)
         context.forget(RELAY)
