@@ -66,7 +66,7 @@ install_python_part() {
     mkdir "$source"
     # Built from a copy: the checkout may be another user's, or read-only.
     cp -R --no-preserve=ownership "$checkout/netjail" "$checkout/pyproject.toml" \
-        "$checkout/README.md" "$checkout/LICENSE" "$source/"
+        "$checkout/README.md" "$checkout/LICENSE" "$checkout/data" "$source/"
     find "$source" -name __pycache__ -prune -exec rm -rf {} +
     say "Installing netjail into $target"
     if ! {
