@@ -254,7 +254,7 @@ def _deb(suite: str, source: Path) -> Path:
         checkout = tree / "build/checkout"
         for path in files:
             (checkout / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source / path, checkout / path)
+            shutil.copy2(source / path, checkout / path, follow_symlinks=False)
         _chroot(
             tree, ["/build/checkout/packaging/build-deb.sh", "--output", "/build/out"], place / "log"
         )
@@ -327,7 +327,8 @@ def _sources(source: Path) -> list[str]:
     found = [path for path in files if (source / path).is_file()]
     for top in tops:
         for path in sorted((source / top).rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
+            known = path.is_symlink() or path.is_file()
+            if known and "__pycache__" not in path.parts:
                 found.append(str(path.relative_to(source)))
     return found
 
@@ -431,6 +432,8 @@ def _hash(*parts: str) -> str:
 
 
 def _digest(path: Path) -> str:
+    if path.is_symlink():
+        return f"-> {path.readlink()}"
     mode = path.stat().st_mode & 0o111
     return f"{mode:o} {hashlib.sha256(path.read_bytes()).hexdigest()}"
 

@@ -256,7 +256,7 @@ class Capture:
         time.sleep(0.5)  # what is under way
         self._process.terminate()
         out, _ = self._process.communicate(timeout=20)
-        self.lines = out.splitlines()
+        self.lines = [line for line in out.splitlines() if line.strip()]
         print("".join(f"  packet: {line}\n" for line in self.lines[:10]), end="", flush=True)
 
 

@@ -12,10 +12,9 @@ whoami.example is 192.0.2.80 to everybody; which.example is 192.0.2.1 by the lin
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from guest import eventually, sh
+from guest import eventually, netjail, sh
 
 NETNS = "isp"
 HOST4, HOST6 = "203.0.113.7", "2001:db8:1::7"
@@ -119,8 +118,7 @@ def asked(resolver: str) -> str:
 
 def uplink(profile: str) -> dict:
     """The uplink's part of `netjail status`."""
-    done = json.loads(sh(f"netjail status {profile} --json").out)["result"]
-    return (done.get("profile") or done)["uplink"]
+    return netjail(["status", profile])["uplink"]
 
 
 def _public(private: str) -> str:

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The acceptance machine under pytest: a test per Debian and boot. tests/vm/run.sh does the same
+by hand, and says what it is."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+import vmimage
+import vmrun
+
+sys.path.pop(0)
+
+pytestmark = [pytest.mark.vm, pytest.mark.slow]
+
+BOOTS = vmrun.boots(vmrun.suites())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def possible() -> None:
+    """Skips, with the reason, where no image can be built or booted."""
+    reason = vmimage.impossible()
+    if reason:
+        pytest.skip(f"no virtual machine here: {reason}")
+
+
+@pytest.fixture(scope="module", params=vmimage.SUITES)
+def image(request: pytest.FixtureRequest) -> vmimage.Image:
+    try:
+        return vmimage.get(request.param)
+    except vmimage.BuildError as error:
+        if error.skip:
+            pytest.skip(f"no virtual machine here: {error}")
+        raise
+
+
+@pytest.mark.parametrize("suites", BOOTS, ids=["+".join(each) for each in BOOTS])
+def test_in_machine(image: vmimage.Image, suites: list[str]) -> None:
+    outcome = vmrun.run(image, suites)
+    vmrun.report(image, outcome)
+    failed = [f"{each.suite}: {each.title}\n{each.detail}" for each in outcome.results if not each.ok]
+    assert not failed + outcome.problems, "\n".join([*outcome.problems, *failed])
+    assert outcome.results
+
+
+def test_package_has_no_errors(image: vmimage.Image) -> None:
+    """lintian has nothing at error level on the package that was built."""
+    if subprocess.run(["sh", "-c", "command -v lintian"], capture_output=True).returncode != 0:
+        pytest.skip("needs lintian")
+    (changes,) = image.deb.parent.glob("*.changes")
+    done = subprocess.run(
+        ["lintian", "--fail-on", "error", "--allow-root", str(changes)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
