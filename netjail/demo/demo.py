@@ -376,6 +376,9 @@ def main(argv: Sequence[str] = (), command: Sequence[str] | None = None) -> int:
         tell.say()
         tell.say("Stopped; all that was made is gone again.")
         return names.EXIT_INTERRUPTED
+    except BrokenPipeError:  # nobody reads on, as after `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 128 + signal.SIGPIPE
     except NetjailError as error:
         if not args.json:
             raise
