@@ -47,6 +47,8 @@ class Client:
         self._sock = sock
         self._buffer = bytearray()
         self._next_id = 0
+        self._asked: bytes | None = None
+        """A request, with id 1, that has been sent already."""
         self.helper: dict[str, Any] = {}
         """What `hello` said: version, protocol, pid."""
 
@@ -87,14 +89,11 @@ class Client:
     def _call(
         self, method: str, params: dict[str, Any], progress: Callable[[str], None] | None
     ) -> dict[str, Any]:
-        self._next_id += 1
         request = {"v": names.PROTOCOL, "id": self._next_id, "method": method, "params": params}
-        try:
-            self._sock.sendall(json.dumps(request).encode() + b"\n")
-        except TimeoutError:
-            raise _GoneError("it takes no requests") from None
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # it may have said why before it closed: read on
+        asked, self._asked = self._asked, None
+        if asked is None or json.loads(asked) != request:
+            self._next_id = request["id"] = self._next_id + 1
+            self._send(request)
         while True:
             answer = self._answer()
             # An error without an id concerns the connection as a whole.
@@ -107,6 +106,14 @@ class Client:
                 return result
             if progress is not None and "progress" in answer:
                 progress(str(answer["progress"]))
+
+    def _send(self, request: dict[str, Any]) -> None:
+        try:
+            self._sock.sendall(json.dumps(request).encode() + b"\n")
+        except TimeoutError:
+            raise _GoneError("it takes no requests") from None
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it may have said why before it closed: read on
 
     def _answer(self) -> dict[str, Any]:
         scanned = 0
@@ -145,6 +152,17 @@ class Client:
                 f"end it with `kill {self.helper.get('pid')}` and run the command again: what is "
                 "up stays up, and the new helper takes it over",
             )
+
+
+def resume(fd: int, line: bytes, received: bytes) -> Client:
+    """A connection over which a request (`line`, id 1) has been sent already: the first call, if it
+    is the same, only waits for the answer, of which `received` is the beginning."""
+    client = Client(socket.socket(fileno=fd))
+    client._sock.settimeout(None)
+    client._buffer += received
+    client._next_id = 1
+    client._asked = line
+    return client
 
 
 def connect(start: bool = True, path: str = names.SOCKET) -> Client:

@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from netjail.launch.ask import Asked
+
 
 class _Request:
     """What `netjail run` was asked for, as far as the short way understands it."""
@@ -36,6 +38,8 @@ def main(argv: "Sequence[str] | None" = None, packages: "Sequence[str]" = ()) ->
             request = parse_run(words[1:])
             if request is not None:
                 _run(request, words)
+        if len(words) > 1 and words[0] in ("up", "down") and posix.geteuid() == 0:
+            return _ask(words, packages)
         if words and words[0] == "_complete":  # at every press of TAB
             from netjail.cli import complete
 
@@ -99,6 +103,42 @@ def _run(request: _Request, words: list[str]) -> None:
             raise SystemExit(_report(error, words)) from None
 
 
+def _ask(words: list[str], packages: "Sequence[str]") -> int:
+    """`up NAME`, `down NAME...` and `down --all`: short where the helper runs and all goes well.
+
+    Otherwise the long way goes on, with what has been asked already.
+    """
+    from netjail import names
+
+    verb, profiles = words[0], list(dict.fromkeys(words[1:]))
+    everything = words == ["down", "--all"]
+    if not everything and not all(map(names.valid_name, profiles)):
+        return _command_line(words, packages)
+    if verb == "up" and len(profiles) > 1:
+        return _command_line(words, packages)
+    from netjail.launch import ask
+
+    if verb == "up":
+        params = ask.up_params(profiles[0], names.UP_WAIT)
+    else:
+        params = ask.down_params(None if everything else profiles)
+    asked = ask.ask(verb, params)
+    if asked is None:
+        return _command_line(words, packages)
+    line = asked.answer()
+    results: list[dict[str, object]] | None = None
+    if line is not None and verb == "up":
+        result = ask.read_up(line, profiles[0])
+        results = None if result is None else [result]
+    elif line is not None:
+        results = ask.read_down(line)
+    if results is None:
+        return _command_line(words, packages, asked)
+    from netjail.cli import app
+
+    return app.done(verb, {"results": results})
+
+
 def helper_alive(lock: str) -> bool:
     """Whether the helper holds its lock, the file `lock`."""
     import fcntl
@@ -132,12 +172,12 @@ def _report(error: Exception, words: list[str]) -> int:
     return names.EXIT_BUG
 
 
-def _command_line(words: list[str], packages: "Sequence[str]") -> int:
+def _command_line(words: list[str], packages: "Sequence[str]", asked: "Asked | None" = None) -> int:
     """The long way: every verb, every option."""
     _site(packages)
     from netjail.cli import app
 
-    return app.main(words)
+    return app.main(words, asked)
 
 
 def _site(packages: "Sequence[str]") -> None:

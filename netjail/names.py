@@ -72,6 +72,9 @@ NAME_MAX = 31
 NAME_PATTERN = r"[a-z0-9][a-z0-9_-]{0,30}"
 """What a profile name matches, in full."""
 
+UP_WAIT = 5.0
+"""Seconds that `netjail up` waits for a tunnel's first handshake if not told otherwise."""
+
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_BUG = 3

@@ -17,10 +17,12 @@ from netjail.errors import NetjailError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from netjail.cli.context import Context
+    from netjail.client import Client
+    from netjail.launch.ask import Asked
 
 PROGRAM_VERBS = frozenset({"run", "shell"})
 """Verbs whose exit status and stdout belong to the program that they start."""
@@ -49,28 +51,57 @@ More:
 """
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line `argv` (without the program's name); returns the exit status."""
+def main(argv: Sequence[str] | None = None, asked: Asked | None = None) -> int:
+    """Run the command line `argv` (without the program's name); returns the exit status.
+
+    `asked`: the helper was asked already for what `argv` says; its answer is still to come.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     output = Output()
     try:
-        status = _guarded(words, output)
+        status = _guarded(words, output, asked)
         output.out.flush()
         return status
     except OutputLostError as lost:
-        _drop_stdout()
-        if isinstance(lost.error, BrokenPipeError):
-            return _EXIT_PIPE
-        output.json = False
-        output.error(NetjailError("system", f"cannot write the output: {lost.error.strerror}"))
-        return names.EXIT_FAILED
+        return _lost(lost, output)
 
 
-def _guarded(words: list[str], output: Output) -> int:
+def _resume(asked: Asked) -> Callable[[], Client]:
+    def connect() -> Client:
+        from netjail import client
+
+        return client.resume(asked.sock.detach(), asked.line, asked.received)
+
+    return connect
+
+
+def done(verb: str, data: dict[str, Any]) -> int:
+    """Render what `netjail.main` was told by the helper itself; returns the exit status."""
+    output = Output()
+    output.verb = verb
+    try:
+        load(verb).render(data, output)
+        output.out.flush()
+        return 0
+    except OutputLostError as lost:
+        return _lost(lost, output)
+
+
+def _lost(lost: OutputLostError, output: Output) -> int:
+    """stdout takes no more: the exit status, and why if that is worth saying."""
+    _drop_stdout()
+    if isinstance(lost.error, BrokenPipeError):
+        return _EXIT_PIPE
+    output.json = False
+    output.error(NetjailError("system", f"cannot write the output: {lost.error.strerror}"))
+    return names.EXIT_FAILED
+
+
+def _guarded(words: list[str], output: Output, asked: Asked | None) -> int:
     from netjail.cli.context import Context
 
     try:
-        return dispatch(words, Context(output, words))
+        return dispatch(words, Context(output, words, None if asked is None else _resume(asked)))
     except NetjailError as error:
         output.error(error)
         if error.code == "usage":

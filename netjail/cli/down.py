@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from netjail.cli.context import Context, Result, collect
 from netjail.cli.output import Output, Text
-from netjail.cli.parser import VerbParser, profile_name
 from netjail.errors import NetjailError
 
 TYPE_CHECKING = False
@@ -13,9 +12,13 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from typing import Any
 
+    from netjail.cli.parser import VerbParser
+
 
 def parser() -> VerbParser:
     """The arguments of `down`."""
+    from netjail.cli.parser import VerbParser, profile_name
+
     parser = VerbParser(
         "down",
         "[--kill] PROFILE... | --all",

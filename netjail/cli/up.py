@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import time
 
+from netjail import names
 from netjail.cli.context import Context, Result, collect
 from netjail.cli.output import Output, Text
-from netjail.cli.parser import VerbParser, profile_name, seconds
 from netjail.errors import NetjailError
 
 TYPE_CHECKING = False
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from typing import Any
 
-DEFAULT_WAIT = 5.0
+    from netjail.cli.parser import VerbParser
+
+DEFAULT_WAIT = names.UP_WAIT
 """Seconds to wait for the first handshake of a tunnel."""
 
 NO_ANSWER = "its tunnel does not answer yet"
@@ -24,6 +26,8 @@ CLOSED = "Programs inside have no other way out in the meantime; it goes on tryi
 
 def parser() -> VerbParser:
     """The arguments of `up`."""
+    from netjail.cli.parser import VerbParser, profile_name, seconds
+
     parser = VerbParser(
         "up",
         "[--wait SECONDS] PROFILE...",
