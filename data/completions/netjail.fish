@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Completion of netjail(1) for fish. Made by tools/completion.py: change that, not this.
+#
+# Names of profiles come from `netjail _complete profiles`, which never starts the helper and never
+# asks for a password. Only root may read all names from the disk; everybody else sees those that a
+# running helper tells, or else those of the profiles that are up.
+
+# Prints the verb (if there is one yet), then `--` if options are over, then each argument that is
+# no option, one a line; all of what stands before the cursor.
+function __netjail_read
+    set -l tokens (commandline -opc)
+    set -e tokens[1]
+    while set -q tokens[1]; and string match -q -- '-*' $tokens[1]
+        set -e tokens[1]
+    end
+    set -q tokens[1]; or return
+    set -l verb $tokens[1]
+    set -e tokens[1]
+    if contains -- $verb profile; and set -q tokens[1]
+        set verb "$verb $tokens[1]"
+        set -e tokens[1]
+    end
+    set -l over
+    set -l places
+    while set -q tokens[1]
+        set -l token $tokens[1]
+        set -e tokens[1]
+        if test "$token" = --; and not set -q over[1]
+            set over --
+        else if not set -q over[1]; and string match -q -- '-?*' $token
+            if contains -- $token --description --destdir --name --output --prefix --signal --through --user --wait -o -s -u
+                set -e tokens[1]
+            end
+        else
+            set -a places $token
+            if contains -- $verb run shell
+                # what follows is the program's, but for one `--`
+                set over --
+                if test "$tokens[1]" = --
+                    set -e tokens[1]
+                end
+            end
+        end
+    end
+    printf '%s\n' $verb "$over" $places
+end
+
+function __netjail_at -a verb
+    set -l read (__netjail_read)
+    test "$read[1]" = "$verb"; and test (count $read) -le 2
+end
+
+function __netjail_options -a verb
+    set -l read (__netjail_read)
+    test "$read[1]" = "$verb"; and test -z "$read[2]"
+end
+
+# Whether argument number $place (from 0), or with `+` a later one, of this verb comes next.
+function __netjail_place -a verb place more
+    set -l read (__netjail_read)
+    test "$read[1]" = "$verb"; or return
+    set -l at (math (count $read) - 2)
+    test $at -eq $place; or test -n "$more" -a $at -gt $place
+end
+
+function __netjail_profiles
+    netjail _complete profiles 2>/dev/null
+end
+
+function __netjail_verbs
+    complete -C 'netjail ' | string match -v -- '-*'
+end
+
+function __netjail_signals
+    string upper -- (string split ' ' -- (command kill -l 2>/dev/null)) | string match -r '^[A-Z][A-Z0-9+-]+$'
+end
+
+function __netjail_program
+    set -l read (__netjail_read)
+    set -l rest $read[4..-1] (commandline -ct)
+    if test (count $rest) -eq 1
+        __fish_complete_command
+    else
+        __fish_complete_subcommand --commandline $rest
+    end
+end
+
+complete -c netjail -f
+complete -c netjail -n "__netjail_at ''" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_at ''" -s h -l help -d 'list the verbs'
+complete -c netjail -n "__netjail_at ''" -s V -l version -d 'print the version'
+complete -c netjail -n "__netjail_at ''" -a run -d 'run a program in a profile\'s network'
+complete -c netjail -n "__netjail_at ''" -a shell -d 'open a shell in it'
+complete -c netjail -n "__netjail_at ''" -a ps -d 'list the programs that run in it'
+complete -c netjail -n "__netjail_at ''" -a kill -d 'send a signal to them'
+complete -c netjail -n "__netjail_at ''" -a up -d 'bring profiles up'
+complete -c netjail -n "__netjail_at ''" -a down -d 'take profiles down'
+complete -c netjail -n "__netjail_at ''" -a list -d 'list the profiles'
+complete -c netjail -n "__netjail_at ''" -a status -d 'show how a profile\'s network is doing'
+complete -c netjail -n "__netjail_at ''" -a plan -d 'show what `up` would do, step by step'
+complete -c netjail -n "__netjail_at ''" -a import -d 'make a profile from a VPN provider\'s file'
+complete -c netjail -n "__netjail_at ''" -a export -d 'give a profile back as a wg-quick file'
+complete -c netjail -n "__netjail_at ''" -a profile -d 'add, show, edit, remove profiles'
+complete -c netjail -n "__netjail_at ''" -a doctor -d 'check that this machine has what netjail needs'
+complete -c netjail -n "__netjail_at ''" -a setup -d 'tell polkit, D-Bus, systemd and the shells about netjail'
+complete -c netjail -n "__netjail_at ''" -a demo -d 'see it work, in a network of its own'
+complete -c netjail -n "__netjail_at ''" -a help -d 'explain a verb'
+complete -c netjail -n "__netjail_at profile" -a add -d 'store a profile written by hand'
+complete -c netjail -n "__netjail_at profile" -a show -d 'print a profile, keys hidden'
+complete -c netjail -n "__netjail_at profile" -a edit -d 'change a profile in your editor'
+complete -c netjail -n "__netjail_at profile" -a remove -d 'delete profiles'
+complete -c netjail -n "__netjail_at profile" -a validate -d 'check profile files, no root needed'
+
+complete -c netjail -n "__netjail_options run" -s u -l user -x -a '(__fish_complete_users)' -d 'run as this user (default: the one who called sudo, else root)'
+complete -c netjail -n "__netjail_options run" -l wait -x -d 'how long to wait for the tunnel to answer (default: 5 where it was down, else 0)'
+complete -c netjail -n "__netjail_options run" -l no-wait -d 'the same as --wait 0'
+complete -c netjail -n "__netjail_options run" -s h -l help -d 'this text'
+complete -c netjail -n "__netjail_place run 0" -a '(__netjail_profiles)'
+complete -c netjail -n "__netjail_place run 1 +" -a '(__netjail_program)'
+
+complete -c netjail -n "__netjail_options shell" -s u -l user -x -a '(__fish_complete_users)' -d 'run as this user (default: the one who called sudo, else root)'
+complete -c netjail -n "__netjail_options shell" -l wait -x -d 'how long to wait for the tunnel to answer (default: 5 where it was down, else 0)'
+complete -c netjail -n "__netjail_options shell" -l no-wait -d 'the same as --wait 0'
+complete -c netjail -n "__netjail_options shell" -s h -l help -d 'this text'
+complete -c netjail -n "__netjail_place shell 0" -a '(__netjail_profiles)'
+
+complete -c netjail -n "__netjail_options ps" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options ps" -s h -l help -d 'this text'
+complete -c netjail -n "__netjail_place ps 0" -a '(__netjail_profiles)'
+
+complete -c netjail -n "__netjail_options kill" -s s -l signal -x -a '(__netjail_signals)' -d 'name or number (default: TERM)'
+complete -c netjail -n "__netjail_options kill" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options kill" -s h -l help -d 'this text'
+complete -c netjail -n "__netjail_place kill 0" -a '(__netjail_profiles)'
+
+complete -c netjail -n "__netjail_options up" -l wait -x -d 'how long to wait for a tunnel\'s first handshake (default: 5)'
+complete -c netjail -n "__netjail_options up" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options up" -s h -l help -d 'this text'
+complete -c netjail -n "__netjail_place up 0 +" -a '(__netjail_profiles)'
+
+complete -c netjail -n "__netjail_options down" -l all -d 'every profile that is up'
+complete -c netjail -n "__netjail_options down" -l kill -d 'end the programs that run inside'
+complete -c netjail -n "__netjail_options down" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options down" -s h -l help -d 'this text'
+complete -c netjail -n "__netjail_place down 0 +" -a '(__netjail_profiles)'
+
+complete -c netjail -n "__netjail_options list" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options list" -s h -l help -d 'this text'
+
+complete -c netjail -n "__netjail_options status" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options status" -s h -l help -d 'this text'
+complete -c netjail -n "__netjail_place status 0" -a '(__netjail_profiles)'
+
+complete -c netjail -n "__netjail_options plan" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options plan" -s h -l help -d 'this text'
+complete -c netjail -n "__netjail_place plan 0" -a '(__netjail_profiles)'
+
+complete -c netjail -n "__netjail_options import" -l name -x -d 'the profile\'s name (default: the file\'s)'
+complete -c netjail -n "__netjail_options import" -l replace -d 'replace a profile of that name'
+complete -c netjail -n "__netjail_options import" -l description -x -d 'shown by `netjail list`'
+complete -c netjail -n "__netjail_options import" -l through -x -a '(__netjail_profiles)' -d 'send the encrypted packets through this profile\'s network'
+complete -c netjail -n "__netjail_options import" -l user -x -a '(__fish_complete_users)' -d 'who may use the profile (may be given again)'
+complete -c netjail -n "__netjail_options import" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options import" -s h -l help -d 'this text'
+complete -c netjail -n "__netjail_place import 0" -F
+
+complete -c netjail -n "__netjail_options export" -s o -l output -r -F -d 'where to (default: standard output)'
+complete -c netjail -n "__netjail_options export" -l force -d 'overwrite FILE'
+complete -c netjail -n "__netjail_options export" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options export" -s h -l help -d 'this text'
+complete -c netjail -n "__netjail_place export 0" -a '(__netjail_profiles)'
+
+complete -c netjail -n "__netjail_options 'profile add'" -l name -x -d 'the profile\'s name (default: the file\'s)'
+complete -c netjail -n "__netjail_options 'profile add'" -l replace -d 'replace a profile of that name'
+complete -c netjail -n "__netjail_options 'profile add'" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options 'profile add'" -s h -l help -d 'this text'
+complete -c netjail -n "__netjail_place 'profile add' 0" -F
+
+complete -c netjail -n "__netjail_options 'profile show'" -l secrets -d 'print keys too'
+complete -c netjail -n "__netjail_options 'profile show'" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options 'profile show'" -s h -l help -d 'this text'
+complete -c netjail -n "__netjail_place 'profile show' 0" -a '(__netjail_profiles)'
+
+complete -c netjail -n "__netjail_options 'profile edit'" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options 'profile edit'" -s h -l help -d 'this text'
+complete -c netjail -n "__netjail_place 'profile edit' 0" -a '(__netjail_profiles)'
+
+complete -c netjail -n "__netjail_options 'profile remove'" -l down -d 'take it down first if it is up'
+complete -c netjail -n "__netjail_options 'profile remove'" -s y -l yes -d 'do not ask'
+complete -c netjail -n "__netjail_options 'profile remove'" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options 'profile remove'" -s h -l help -d 'this text'
+complete -c netjail -n "__netjail_place 'profile remove' 0 +" -a '(__netjail_profiles)'
+
+complete -c netjail -n "__netjail_options 'profile validate'" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options 'profile validate'" -s h -l help -d 'this text'
+complete -c netjail -n "__netjail_place 'profile validate' 0 +" -F
+
+complete -c netjail -n "__netjail_options doctor" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options doctor" -s h -l help -d 'this text'
+
+complete -c netjail -n "__netjail_options setup" -l print -d 'show what would be done, and do nothing'
+complete -c netjail -n "__netjail_options setup" -l remove -d 'remove what setup has written'
+complete -c netjail -n "__netjail_options setup" -l prefix -x -a '(__fish_complete_directories)' -d 'where commands, manual pages and the like go (default: /usr/local)'
+complete -c netjail -n "__netjail_options setup" -l destdir -x -a '(__fish_complete_directories)' -d 'write the data files, without the commands, below this directory, for those who make packages'
+complete -c netjail -n "__netjail_options setup" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options setup" -s h -l help -d 'this text'
+
+complete -c netjail -n "__netjail_options demo" -l quick -d 'leave out what repeats'
+complete -c netjail -n "__netjail_options demo" -l pause -d 'wait at the end, to look around'
+complete -c netjail -n "__netjail_options demo" -l no-color -d 'as with NO_COLOR=1'
+complete -c netjail -n "__netjail_options demo" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options demo" -s h -l help -d 'this text'
+
+complete -c netjail -n "__netjail_options help" -s h -l help -d 'this text'
+complete -c netjail -n "__netjail_place help 0 +" -a '(__netjail_verbs)'
