@@ -53,15 +53,21 @@ def _report(rounds: int) -> Report:
         report.skipped.append("sudo: not installed")
     if firejail is not None:
         # to nobody as well, as firejail would run for a user: it is setuid root
-        contenders[FIREJAIL] = command([firejail, "--quiet", "--noprofile", f"--netns={NETNS}", true])
+        contenders[FIREJAIL] = command(
+            [firejail, "--quiet", "--noprofile", f"--netns={NETNS}", true]
+        )
     else:
         report.skipped.append("firejail: not installed")
     series = interleave(contenders, rounds)
     report.series = sorted(series.values(), key=lambda each: each.median)
     if sudo is not None:
-        report.goals.append(Goal("netjail / the sudo line", ratio(series, OURS, SUDO), "x", 1, 0.85))
+        report.goals.append(
+            Goal("netjail / the sudo line", ratio(series, OURS, SUDO), "x", 1, 0.85)
+        )
     if firejail is not None:
-        report.goals.append(Goal("netjail / firejail", ratio(series, OURS, FIREJAIL), "x", 0.5, 0.45))
+        report.goals.append(
+            Goal("netjail / firejail", ratio(series, OURS, FIREJAIL), "x", 0.5, 0.45)
+        )
     bare = ratio(series, OURS, "python3 -I -S -c pass")
     report.notes.append(f"netjail / python3 -I -S alone: {bare:.2f}x")
     return report
