@@ -37,7 +37,12 @@ _ANSWER_MAX = 64 << 20
 
 
 class _GoneError(Exception):
-    """The helper went away, or was never there: another try makes sense."""
+    """The helper went away, or was never there: another try makes sense. `refusal`: what to say
+    where it does not."""
+
+    def __init__(self, reason: str, refusal: NetjailError | None = None) -> None:
+        super().__init__(reason)
+        self.refusal = refusal
 
 
 class Client:
@@ -49,6 +54,10 @@ class Client:
         self._next_id = 0
         self._asked: bytes | None = None
         """A request, with id 1, that has been sent already."""
+        self.ask_password = True
+        """Whether somebody may be asked for a password."""
+        self.prompting: Callable[[bool], None] = lambda _begins: None
+        """Called when the terminal is about to be used for a password, and afterwards."""
         self.helper: dict[str, Any] = {}
         """What `hello` said: version, protocol, pid."""
 
@@ -63,7 +72,12 @@ class Client:
         Raises NetjailError: the helper's own, or no-helper where it went away meanwhile.
         """
         try:
-            return self._call(method, params or {}, progress)
+            try:
+                return self._call(method, params or {}, progress)
+            except NetjailError as refused:
+                if not refused.prompt or not self.ask_password:
+                    raise
+                return self._call_with_agent(refused, method, params or {}, progress)
         except _GoneError as gone:
             raise NetjailError(
                 "no-helper",
@@ -71,6 +85,22 @@ class Client:
                 "run the command again: what was half done is then completed or undone; "
                 f"the helper's log is {names.HELPER_LOG}",
             ) from None
+
+    def _call_with_agent(
+        self,
+        refused: NetjailError,
+        method: str,
+        params: dict[str, Any],
+        progress: Callable[[str], None] | None,
+    ) -> dict[str, Any]:
+        from netjail.agent import Agent  # for those without an agent of their session
+
+        self.prompting(True)
+        try:
+            with Agent(refused):
+                return self._call(method, params, progress)
+        finally:
+            self.prompting(False)
 
     def close(self) -> None:
         self._sock.close()
@@ -90,6 +120,8 @@ class Client:
         self, method: str, params: dict[str, Any], progress: Callable[[str], None] | None
     ) -> dict[str, Any]:
         request = {"v": names.PROTOCOL, "id": self._next_id, "method": method, "params": params}
+        if not self.ask_password:
+            request["interactive"] = False
         asked, self._asked = self._asked, None
         if asked is None or json.loads(asked) != request:
             self._next_id = request["id"] = self._next_id + 1
@@ -100,7 +132,9 @@ class Client:
             if answer.get("id") not in (self._next_id, None):
                 continue
             if "error" in answer:
-                raise NetjailError.from_dict(answer["error"])
+                error = NetjailError.from_dict(answer["error"])
+                error.prompt = answer.get("prompt") is True
+                raise error
             if "result" in answer:
                 result: dict[str, Any] = answer["result"]
                 return result
@@ -166,25 +200,28 @@ def resume(fd: int, line: bytes, received: bytes) -> Client:
 
 
 def connect(start: bool = True, path: str = names.SOCKET) -> Client:
-    """A connection to the helper, which is started if need be and if the caller is root.
+    """A connection to the helper, which is started if need be: by the system bus, where it is
+    installed there, else by ourselves if we are root.
 
-    Raises NetjailError: not-authorised (the caller is not root), no-helper (none runs and
-    `start` is false, or it cannot be started: the message holds the end of its log).
+    Raises NetjailError: not-authorised (it serves root alone, or only root may start it), no-helper
+    (none runs and `start` is false, or it cannot be started: the message says what was tried).
     """
     deadline = time.monotonic() + START_SECONDS
+    bus_asked = path != names.SOCKET
     while True:
         try:
             return _connect_once(path)
         except _GoneError as gone:
-            reason = str(gone)
-        if os.geteuid() != 0:
-            raise NetjailError(
-                "not-authorised",
-                "the helper does not run, and only root may start it",
-                "run the command as root: sudo netjail ...",
-            )
+            reason = gone
         if not start:
-            raise NetjailError("no-helper", f"the helper does not run ({reason})")
+            raise reason.refusal or NetjailError("no-helper", f"the helper does not run ({reason})")
+        if not bus_asked:
+            bus_asked = True
+            if _start_by_bus(reason):
+                deadline = time.monotonic() + START_SECONDS
+                continue
+        if os.geteuid() != 0:
+            raise reason.refusal or _only_root()
         if time.monotonic() > deadline:
             raise NetjailError(
                 "no-helper",
@@ -199,6 +236,34 @@ def connect(start: bool = True, path: str = names.SOCKET) -> Client:
             time.sleep(0.02)
 
 
+def _start_by_bus(gone: _GoneError) -> bool:
+    """Whether the system bus has started the helper. Raises NetjailError where that is the only
+    way and it fails."""
+    from netjail import activation  # only where no helper runs
+
+    try:
+        activation.start_helper()
+    except activation.ActivationError as error:
+        if os.geteuid() == 0:
+            return False  # root has another way
+        if error.unavailable:
+            raise gone.refusal or _only_root() from None
+        raise NetjailError(
+            "no-helper",
+            f"the helper could not be started: {error.message or error.name}",
+            "see what it says: systemctl status netjaild",
+        ) from None
+    return True
+
+
+def _only_root() -> NetjailError:
+    return NetjailError(
+        "not-authorised",
+        "the helper does not run, and no system service is installed that would start it for you",
+        "run the command as root: sudo netjail ..., or install the service: sudo netjail setup",
+    )
+
+
 def _connect_once(path: str) -> Client:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -211,11 +276,12 @@ def _connect_once(path: str) -> Client:
         raise _GoneError(os.strerror(error.errno or 0)) from None
     except PermissionError:
         sock.close()
-        raise NetjailError(
+        refusal = NetjailError(
             "not-authorised",
-            "without a system bus only root may talk to the helper",
+            "the helper that runs serves root alone",
             "run the command as root: sudo netjail ...",
-        ) from None
+        )
+        raise _GoneError("it serves root alone", refusal) from None
     except TimeoutError:
         sock.close()
         raise _GoneError("it takes no connections") from None

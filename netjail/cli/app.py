@@ -174,12 +174,14 @@ def _own_options(words: list[str], output: Output) -> list[str] | None:
         option = words.pop(0)
         if option == "--json":
             output.json = True
+        elif option == "--no-ask-password":
+            output.ask_password = False
         elif option in ("-h", "--help"):
             help_asked = True
         elif option in ("-V", "--version"):
             version_asked = True
         else:
-            near = verbs.suggest(option, ("--json", "--help", "--version"))
+            near = verbs.suggest(option, ("--json", "--help", "--version", "--no-ask-password"))
             raise NetjailError(
                 "usage",
                 f"there is no option {option}",
@@ -204,8 +206,9 @@ def all_verbs(prefix: str = "") -> str:
     """The text of `netjail --help`, or of one family of verbs."""
     more = (
         "Options before the verb:\n"
-        "  --json            print one line of JSON instead of text\n"
-        "  --version         print the version\n"
+        "  --json             print one line of JSON instead of text\n"
+        "  --no-ask-password  fail rather than ask for a password\n"
+        "  --version          print the version\n"
         "\n"
         "`netjail help VERB` explains one verb, with examples.\n"
     )

@@ -53,6 +53,7 @@ class Context:
         self.argv = argv or []
         self._connect = connect
         self._client: Caller | None = None
+        self._progress: Progress | None = None
 
     def call(self, method: str, waiting: str = "waiting for the helper", **params: Any) -> Any:
         """Ask the helper; says what it waits for when that takes a while.
@@ -61,6 +62,7 @@ class Context:
         tests, not here). Raises what the helper raised.
         """
         with self.progress(waiting) as progress:
+            self._progress = progress
             if self._client is None:
                 progress.show("starting the helper")
                 self._client = self.connect()
@@ -71,10 +73,17 @@ class Context:
         """A connection to the helper, which is started if need be."""
         if self._connect is not None:
             return self._connect()
-        self.require_root()
         from netjail import client
 
-        return client.connect(start=True)
+        connected = client.connect(start=True)
+        connected.ask_password = self.output.ask_password
+        connected.prompting = self._prompting
+        return connected
+
+    def _prompting(self, begins: bool) -> None:
+        """The terminal belongs to whoever asks for a password, and then is ours again."""
+        if self._progress is not None:
+            self._progress.pause(begins)
 
     def require_root(self) -> None:
         """Raise not-authorised with what to type instead; a later version asks polkit."""

@@ -214,6 +214,7 @@ class Output:
         self.out = Stream(sys.stdout if stdout is None else stdout, environ)
         self.err = Stream(sys.stderr if stderr is None else stderr, environ, needed=False)
         self.json = False
+        self.ask_password = True
         self.verb: str | None = None
         self.now = time.time() if now is None else now
 

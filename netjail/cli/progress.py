@@ -67,6 +67,15 @@ class Progress:
             self._write("\r\033[K")
             self._drawn = False
 
+    def pause(self, begins: bool) -> None:
+        """Leave the terminal to somebody else (`begins`), or take it up again."""
+        if not self._enabled:
+            return
+        signal.setitimer(signal.ITIMER_REAL, 0 if begins else DELAY, 0 if begins else _INTERVAL)
+        if begins and self._drawn:
+            self._write("\r\033[K")
+            self._drawn = False
+
     def _tick(self, _number: int, _frame: object) -> None:
         self._drawn = True
         self._write("\r\033[K" + self.text(time.monotonic() - self._began))

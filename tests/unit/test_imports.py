@@ -24,7 +24,9 @@ ROOMS: dict[str, set[str]] = {
     "engine": BASE | {"profile", "uplinks", "launch"},  # launch.syscalls
     "launch": {"names", "errors"},
     "daemon": BASE | {"profile", "uplinks", "engine", "launch"},
-    "client": BASE,
+    "activation": BASE,
+    "agent": BASE,
+    "client": BASE | {"activation", "agent"},
     "cli": BASE | {"client", "profile", "launch", "demo"},
     "main": BASE | {"cli", "launch"},
     "__main__": {"main"},

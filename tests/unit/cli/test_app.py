@@ -172,7 +172,7 @@ def test_without_root(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
     assert "as root only" in said
     assert "sudo netjail run vpn ..." in said
     assert app.main(["list"]) == 1
-    assert "`sudo netjail list`" in capsys.readouterr().err
+    assert "sudo netjail ..." in capsys.readouterr().err
 
 
 def test_a_bug_leaves_a_report(cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
