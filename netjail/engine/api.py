@@ -250,6 +250,7 @@ class Engine:
         held = self._held.pop(name, None)
         if held is not None:
             os.close(held)
+        doors.release(lambda: bool(self._records.all()))
 
     def _check_conflicts(self, name: str, wanted: Collection[Resource]) -> None:
         """What stands in the way and is not ours is never touched: refuse."""
@@ -301,7 +302,6 @@ class Engine:
         errors = self._undo(reversed(found.resources), context, "down")
         if not errors:
             self._forget(found.profile)
-            doors.release(lambda: bool(self._records.all()))
         return errors
 
     def _undo(

@@ -7,6 +7,7 @@ import errno
 import os
 import pwd
 import socket
+import sys
 
 from netjail import names
 from netjail.engine import files, ns, process
@@ -26,6 +27,7 @@ from netjail.errors import NetjailError
 from netjail.uplinks.wanted import DnsRelay, VethPair
 
 RELAY = "dnsmasq"
+_LISTEN = "0A"
 _QUIET = (
     ("net/ipv6/conf/{}/accept_ra", "0"),  # root in a jail must not add routes to the host
     ("net/ipv6/conf/{}/accept_redirects", "0"),
@@ -174,14 +176,17 @@ def _relay_user() -> str:
 
 
 def _listens(address: str) -> bool:
-    """Whether somebody has the address's port 53: then we cannot."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as attempt:
-        try:
-            attempt.bind((address, 53))
-        except OSError as error:
-            return error.errno == errno.EADDRINUSE
-    return False
+    """Whether somebody listens for TCP on the address's port 53, which dnsmasq does last.
+
+    Looked up, not tried: a bind of ours could be what keeps dnsmasq from its port.
+    """
+    family, table = (socket.AF_INET6, "tcp6") if ":" in address else (socket.AF_INET, "tcp")
+    packed = socket.inet_pton(family, address)
+    words = [packed[i : i + 4] for i in range(0, len(packed), 4)]
+    wanted = "".join(f"{int.from_bytes(word, sys.byteorder):08X}" for word in words) + ":0035"
+    with open(f"/proc/thread-self/net/{table}", encoding="ascii") as file:
+        rows = (line.split() for line in file)
+        return any(row[1] == wanted and row[3] == _LISTEN for row in rows)
 
 
 def relay_present(_wanted: DnsRelay, context: Context) -> bool:
