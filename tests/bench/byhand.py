@@ -6,6 +6,8 @@ behind NAT, and its resolv.conf. No fences, no record, nothing that looks whethe
 from __future__ import annotations
 
 import os
+import socket
+import time
 from pathlib import Path
 
 from harness import run
@@ -68,6 +70,17 @@ def up(name: str, number: int) -> None:
 def down(name: str) -> None:
     """The script that takes it away."""
     run([SHELL, str(DOWN), name])
+
+
+def gone(name: str) -> None:
+    """Wait until the kernel has cleared up: only then the same name can be used again."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        try:
+            socket.if_nametoindex(f"v-{name}")
+        except OSError:
+            return
+        time.sleep(0.002)
 
 
 class Pyroute2:

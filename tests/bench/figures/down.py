@@ -35,7 +35,9 @@ def measure(options: argparse.Namespace) -> list[Report]:
                 ASKED: before(lambda: timed(ask), up, host.settle),
                 COMMAND: before(whole("down", "lab"), up, host.settle),
                 SCRIPT: before(
-                    lambda: timed(lambda: byhand.down("hand")), lambda: byhand.up("hand", 1)
+                    lambda: timed(lambda: byhand.down("hand")),
+                    lambda: byhand.gone("hand"),
+                    lambda: byhand.up("hand", 1),
                 ),
             }
             series = interleave(contenders, options.rounds or ROUNDS)

@@ -35,6 +35,7 @@ def measure(options: argparse.Namespace) -> list[Report]:
 
             def script_up() -> None:
                 for number in range(COUNT):
+                    byhand.gone(f"h{number}")
                     byhand.up(f"h{number}", number)
 
             series = interleave(

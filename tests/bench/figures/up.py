@@ -35,7 +35,9 @@ def measure(options: argparse.Namespace) -> list[Report]:
                 ASKED: after(lambda: timed(ask), down("asked")),
                 COMMAND: after(whole("up", "called"), down("called")),
                 SCRIPT: after(
-                    lambda: timed(lambda: byhand.up("hand", 1)), lambda: byhand.down("hand")
+                    lambda: timed(lambda: byhand.up("hand", 1)),
+                    lambda: byhand.down("hand"),
+                    lambda: byhand.gone("hand"),
                 ),
             }
             try:
@@ -44,7 +46,9 @@ def measure(options: argparse.Namespace) -> list[Report]:
                 report.skipped.append(f"pyroute2 call by call: {error}")
             else:
                 contenders["pyroute2, call by call"] = after(
-                    lambda: timed(lambda: raw.up("pyr", 2)), lambda: byhand.down("pyr")
+                    lambda: timed(lambda: raw.up("pyr", 2)),
+                    lambda: byhand.down("pyr"),
+                    lambda: byhand.gone("pyr"),
                 )
             series = interleave(contenders, options.rounds or ROUNDS)
         report.series = list(series.values())
