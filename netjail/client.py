@@ -208,6 +208,7 @@ def connect(start: bool = True, path: str = names.SOCKET) -> Client:
     """
     deadline = time.monotonic() + START_SECONDS
     bus_asked = path != names.SOCKET
+    by_bus = False
     while True:
         try:
             return _connect_once(path)
@@ -217,17 +218,23 @@ def connect(start: bool = True, path: str = names.SOCKET) -> Client:
             raise reason.refusal or NetjailError("no-helper", f"the helper does not run ({reason})")
         if not bus_asked:
             bus_asked = True
-            if _start_by_bus(reason):
-                deadline = time.monotonic() + START_SECONDS
+            by_bus = _start_by_bus(reason)
+            deadline = time.monotonic() + START_SECONDS
+            if by_bus:
                 continue
-        if os.geteuid() != 0:
+        if os.geteuid() != 0 and not by_bus:
             raise reason.refusal or _only_root()
         if time.monotonic() > deadline:
             raise NetjailError(
                 "no-helper",
                 f"the helper was started but cannot be reached at {path} ({reason})",
-                f"its log is {names.HELPER_LOG}",
+                "see what it says: systemctl status netjaild"
+                if by_bus
+                else f"its log is {names.HELPER_LOG}",
             )
+        if by_bus:  # by then it listens, but may just have ended again
+            time.sleep(0.05)
+            continue
         _start(path)
         # The one that was told of may just be ending, or another's may still be on its way.
         try:
