@@ -122,6 +122,7 @@ def fish(home: Path, environ: dict[str, str]) -> Complete:
 ZSHRC = r"""
 PS1='> '
 unsetopt prompt_cr prompt_sp beep
+KEYTIMEOUT=1
 fpath=($COMPLETIONS $fpath)
 autoload -Uz compinit && compinit -u -D
 # Besides offering them, write down what is offered.
