@@ -43,7 +43,9 @@ def image(request: pytest.FixtureRequest) -> vmimage.Image:
 def test_in_machine(image: vmimage.Image, suites: list[str]) -> None:
     outcome = vmrun.run(image, suites)
     vmrun.report(image, outcome)
-    failed = [f"{each.suite}: {each.title}\n{each.detail}" for each in outcome.results if not each.ok]
+    failed = [
+        f"{each.suite}: {each.title}\n{each.detail}" for each in outcome.results if not each.ok
+    ]
     assert not failed + outcome.problems, "\n".join([*outcome.problems, *failed])
     assert outcome.results
 

@@ -30,15 +30,20 @@ HERE = Path(__file__).resolve().parent
 REPO = HERE.parents[1]
 SUITES = ("bookworm", "trixie")
 
-_SYSTEM = """
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+_SYSTEM = _words("""
     apt bash coreutils dbus e2fsprogs initramfs-tools iproute2 iputils-ping kmod less
     libnss-resolve libpam-systemd linux-image-amd64 login network-manager openssh-client
     openssh-server passwd pkexec polkitd procps python3 sudo systemd systemd-resolved
     systemd-sysv udev util-linux
-""".split()
-_TOOLS = "curl file psmisc python3-pexpect strace tcpdump tmux vim-tiny".split()
+""")
+_TOOLS = _words("curl file psmisc python3-pexpect strace tcpdump tmux vim-tiny")
 
-_BUILD = "debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools".split()
+_BUILD = _words("debhelper dh-python pybuild-plugin-pyproject python3 python3-setuptools")
 
 _LEFT_OUT = [
     "/usr/share/locale/*",
@@ -53,14 +58,14 @@ _LEFT_OUT = [
             "sound",
             *(
                 f"drivers/{driver}"
-                for driver in (
+                for driver in _words(
                     "gpu media infiniband scsi iio staging hwmon mmc mtd isdn target ata usb "
                     "md block/drbd edac leds power rtc watchdog platform video bluetooth "
                     "net/wireless net/ethernet net/usb net/can net/fddi net/phy crypto i2c "
                     "pinctrl regulator spi thunderbolt nvme message mfd gpio hid accel w1 "
                     "input/touchscreen input/joystick input/tablet comedi memstick firewire "
                     "ufs soundwire char/tpm comedi atm cxl vdpa vfio hv"
-                ).split()
+                )
             ),
             "fs/xfs",
             "fs/btrfs",
@@ -256,7 +261,9 @@ def _deb(suite: str, source: Path) -> Path:
             (checkout / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source / path, checkout / path, follow_symlinks=False)
         _chroot(
-            tree, ["/build/checkout/packaging/build-deb.sh", "--output", "/build/out"], place / "log"
+            tree,
+            ["/build/checkout/packaging/build-deb.sh", "--output", "/build/out"],
+            place / "log",
         )
         for path in (tree / "build/out").iterdir():
             shutil.copy2(path, place / path.name)
@@ -289,8 +296,10 @@ def _image(suite: str, root: Path, deb: Path) -> Image:
         _chroot(tree, ["/bin/sh", "-eu", "/vm/setup.sh", suite], place / "log")
         shutil.rmtree(tree / "vm")
         _run(
-            ["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", str(tree)]
-            + [str(image.disk), "3G"],
+            [
+                *("mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", str(tree)),
+                *(str(image.disk), "3G"),
+            ],
             place / "log",
         )
     (place / "done").touch()
@@ -340,8 +349,10 @@ def _mirror() -> str:
         return chosen
     if shutil.which("apt-get"):
         done = subprocess.run(
-            ["apt-get", "indextargets", "--format", "$(REPO_URI)"]
-            + ["Created-By: Packages", "Origin: Debian", "Label: Debian", "Component: main"],
+            [
+                *("apt-get", "indextargets", "--format", "$(REPO_URI)"),
+                *("Created-By: Packages", "Origin: Debian", "Label: Debian", "Component: main"),
+            ],
             capture_output=True,
             text=True,
             check=False,
@@ -402,8 +413,8 @@ def _chroot(tree: Path, argv: list[str], log: Path) -> None:
         ' mount -t tmpfs tmpfs "$0/run"; exec chroot "$0" "$@"'
     )
     prefix = ["unshare", "--mount", "--net", "--pid", "--fork", "--propagation", "private"]
-    environment = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "HOME=/root"]
-    environment += ["DEBIAN_FRONTEND=noninteractive"]
+    environment = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"]
+    environment += ["LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive"]
     _run([*environment, *prefix, "sh", "-c", script, str(tree), *argv], log)
 
 

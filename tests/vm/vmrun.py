@@ -78,7 +78,9 @@ def boots(chosen: list[str]) -> list[list[str]]:
     return ([together] if together else []) + alone
 
 
-def run(image: Image, chosen: list[str], *, limit: float = TIME_LIMIT, shell: bool = False) -> Round:
+def run(
+    image: Image, chosen: list[str], *, limit: float = TIME_LIMIT, shell: bool = False
+) -> Round:
     """Boot `image`, run the suites, give what they said. The results stay in Round.place."""
     place = vmimage.cache_dir() / "results" / f"{image.suite}-{'-'.join(chosen) or 'shell'}"
     shutil.rmtree(place, ignore_errors=True)

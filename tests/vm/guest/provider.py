@@ -12,6 +12,7 @@ whoami.example is 192.0.2.80 to everybody; which.example is 192.0.2.1 by the lin
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 from guest import eventually, netjail, sh
@@ -45,13 +46,13 @@ def start() -> None:
     """Lay it out. The host's resolver (systemd-resolved) then asks LINE_DNS."""
     sh(f"ip netns add {NETNS}")
     sh(f"ip link add wan0 type veth peer name isp0 netns {NETNS}")
-    for address in (f"{HOST4}/24", f"{HOST6}/64"):
-        sh(f"ip address add {address} dev wan0" + (" nodad" if ":" in address else ""))
+    sh(f"ip address add {HOST4}/24 dev wan0")
+    sh(f"ip address add {HOST6}/64 dev wan0 nodad")
     inside("ip link set lo up")
     inside("ip link set isp0 up")
     sh("ip link set wan0 up")
-    for address in (f"{ISP4}/24", f"{ISP6}/64 nodad"):
-        inside(f"ip address add {address.replace(' nodad', '')} dev isp0" + " nodad" * (":" in address))
+    inside(f"ip address add {ISP4}/24 dev isp0")
+    inside(f"ip address add {ISP6}/64 dev isp0 nodad")
     for address in (LINE_DNS, WEB):
         inside(f"ip address add {address}/32 dev lo")
     sh(f"ip route add default via {ISP4} dev wan0")
@@ -70,7 +71,8 @@ def start() -> None:
             f" --log-queries --log-facility={LOGS}/{name}.log --user=root"
             f" --address=/whoami.example/{WEB} --address=/which.example/{answer}"
         )
-    sh(["systemd-run", "--quiet", "--unit=isp-web", "ip", "netns", "exec", NETNS, "python3", "-c", _WEB])
+    service = ["systemd-run", "--quiet", "--unit=isp-web"]
+    sh([*service, "ip", "netns", "exec", NETNS, "python3", "-c", _WEB])
     sh(f"resolvectl dns wan0 {LINE_DNS}")
     sh(["resolvectl", "domain", "wan0", "~."])
     sh("resolvectl dnssec wan0 no")
@@ -118,11 +120,10 @@ def asked(resolver: str) -> str:
 
 def uplink(profile: str) -> dict:
     """The uplink's part of `netjail status`."""
-    return netjail(["status", profile])["uplink"]
+    return netjail(["status", profile])["profiles"][0]["uplink"]
 
 
 def _public(private: str) -> str:
-    import subprocess
-
-    done = subprocess.run(["wg", "pubkey"], input=private, capture_output=True, text=True, check=True)
+    argv = ["wg", "pubkey"]
+    done = subprocess.run(argv, input=private, capture_output=True, text=True, check=True)
     return done.stdout.strip()

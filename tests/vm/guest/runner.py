@@ -67,6 +67,8 @@ def run_suite(suite: str, phase: int) -> int:
 def finish(state: dict[str, int], journal: str, last: list[str]) -> None:
     """Leave the journal for the host and go off, or boot again."""
     STATE.write_text(json.dumps(state))
+    with (RESULTS / "boot.txt").open("w") as out:
+        subprocess.run(["systemd-analyze", "--no-pager", "blame"], stdout=out, check=False)
     with (RESULTS / journal).open("w") as out:
         subprocess.run(
             ["journalctl", "-b", "--no-pager", "-o", "short-monotonic"], stdout=out, check=False

@@ -182,8 +182,7 @@ def network_managers_leave_us_alone() -> None:
         sh(f"systemctl restart {unit}")
         if unit == "NetworkManager":
             states = dict(
-                line.split(":")
-                for line in sh("nmcli -t -f DEVICE,STATE device").out.splitlines()
+                line.split(":") for line in sh("nmcli -t -f DEVICE,STATE device").out.splitlines()
             )
             for name in ours:
                 assert states.get(name, "unmanaged") == "unmanaged", states
@@ -259,8 +258,10 @@ def uplink_lost_and_back() -> None:
         assert not strange, strange
         provider.inside("ip link set wg0 up")
         eventually(
-            lambda: sh(f"netjail run vpn curl -s -m 5 http://{provider.WEB}/", ok=None).text
-            == provider.JAIL4,
+            lambda: (
+                sh(f"netjail run vpn curl -s -m 5 http://{provider.WEB}/", ok=None).text
+                == provider.JAIL4
+            ),
             "the tunnel works again",
             seconds=60,
         )
@@ -290,7 +291,7 @@ def down_leaves_nothing() -> None:
 
 WHO = """
 import json, os
-status = dict(line.rstrip().split(":\\t", 1) for line in open("/proc/self/status") if ":\\t" in line)
+status = {k: v.strip() for k, _, v in (x.partition(":") for x in open("/proc/self/status"))}
 print(json.dumps({
     "uids": status["Uid"], "gids": status["Gid"],
     "groups": sorted(map(int, status["Groups"].split())),
