@@ -57,9 +57,19 @@ def inside(fd: int) -> Iterator[None]:
         try:
             yield
         finally:
-            syscalls.setns(home, syscalls.CLONE_NEWNET)
+            _return(home)
     finally:
         os.close(home)
+
+
+def _return(home: int) -> None:
+    """Back to the host's namespace. A worker thread must not go on in a jail, mistaking it for the
+    host: where the kernel refuses, the whole helper ends, and the next one adopts what stands."""
+    try:
+        syscalls.setns(home, syscalls.CLONE_NEWNET)
+    except OSError as error:
+        os.write(2, f"netjaild: cannot leave a jail's namespace: {error}\n".encode())
+        os._exit(70)  # EX_SOFTWARE
 
 
 @contextmanager
@@ -121,7 +131,7 @@ def create(name: str, made: Callable[[tuple[int, int]], None]) -> None:
             for key, value in _DEFAULTS:
                 _write_sysctl(key, value)
         finally:
-            syscalls.setns(home, syscalls.CLONE_NEWNET)
+            _return(home)
     finally:
         os.close(home)
 
