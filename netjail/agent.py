@@ -48,7 +48,9 @@ class Agent:
         ready, child = os.pipe()
         try:
             self._process = subprocess.Popen(
-                [program, "--process", str(os.getpid()), "--notify-fd", str(child), "--fallback"],
+                # Without --fallback: polkit (to 126) overlooks fallback agents of processes that have
+                # no logind session. We come here only where there is no other agent anyway.
+                [program, "--process", str(os.getpid()), "--notify-fd", str(child)],
                 pass_fds=[child],
             )
         except OSError as error:
