@@ -205,11 +205,9 @@ def index_of(name: str) -> int | None:
 
 def is_foreign(name: str) -> bool:
     """Whether there is an interface of that name which does not bear our mark."""
-    if index_of(name) is None:
-        return False
     with Socket() as netlink:
-        link = netlink.link(name)
-        return link is not None and link.get_attr("IFLA_GROUP") != names.LINK_GROUP
+        found = netlink.index_and_group(name)
+        return found is not None and found[1] != names.LINK_GROUP
 
 
 class Socket:
@@ -269,6 +267,15 @@ class Socket:
         """One link by index, decoded, or None."""
         raw = self._get(Request(RTM_GETLINK, NLM_F_REQUEST, _links(index)))
         return None if raw is None else _decode(ifinfmsg, raw)
+
+    def index_and_group(self, name: str) -> tuple[int, int] | None:
+        """Of a link by name, or None where there is no such link; without decoding it."""
+        asked = _links(ifname=name, ext_mask=_RTEXT_FILTER_SKIP_STATS)
+        raw = self._get(Request(RTM_GETLINK, NLM_F_REQUEST, asked))
+        if raw is None:
+            return None
+        group = attribute(raw, 32, _IFLA["group"])
+        return int(_U32.unpack_from(raw, 20)[0]), 0 if group is None else _U32.unpack(group)[0]
 
     def mtu(self, index: int) -> int | None:
         """MTU of a link by index, or None where there is no such link; without decoding it."""

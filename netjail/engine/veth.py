@@ -86,21 +86,19 @@ def present(wanted: VethPair, _context: Context) -> bool:
 def undo(wanted: VethPair, context: Context) -> None:
     """Remove the pair. When the whole jail goes the kernel does it, so the host end is only shut:
     deleting waits for RCU, 20 to 40 ms."""
-    if is_foreign(wanted.host_if):
-        return
     if context.whole:
         _shut(wanted.host_if)
-    else:
+    elif not is_foreign(wanted.host_if):
         remove(wanted.host_if)
 
 
 def _shut(name: str) -> None:
-    index = index_of(name)
-    if index is None:
-        return
     with Socket() as netlink:
+        found = netlink.index_and_group(name)
+        if found is None or found[1] != names.LINK_GROUP:
+            return
         try:
-            netlink.send(set_link(index, up=False))
+            netlink.send(set_link(found[0], up=False))
         except NetlinkError as error:
             if error.errno != errno.ENODEV:
                 raise
@@ -108,20 +106,18 @@ def _shut(name: str) -> None:
 
 def remove(name: str) -> None:
     """Delete a host end of ours. Raises NetjailError("conflict") for somebody else's interface."""
-    if index_of(name) is None:
-        return
     with Socket() as netlink:
-        link = netlink.link(name)
-        if link is None:
+        found = netlink.index_and_group(name)
+        if found is None:
             return
-        if link.get_attr("IFLA_GROUP") != names.LINK_GROUP:
+        if found[1] != names.LINK_GROUP:
             raise NetjailError(
                 "conflict",
                 f"the host has an interface {name} that netjail did not make",
                 f"rename or delete it (`sudo ip link delete {name}`), or rename the profile",
             )
         try:
-            netlink.send(del_link(int(link["index"])))
+            netlink.send(del_link(found[0]))
         except NetlinkError as error:
             if error.errno != errno.ENODEV:  # the kernel was clearing it up itself
                 raise
