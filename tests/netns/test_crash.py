@@ -187,7 +187,7 @@ def test_killed_after_making_the_middle_step(host: Host, kind: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", ["up", "down", "list"])
+@pytest.mark.parametrize("command", ["up", "down"])
 @pytest.mark.parametrize("kind", UP)
 def test_killed_at_every_step(host: Host, kind: str, command: str) -> None:
     make(host, kind)
@@ -202,13 +202,14 @@ def test_killed_at_every_step(host: Host, kind: str, command: str) -> None:
 @pytest.mark.parametrize("kind", ["wireguard", "veth"])
 def test_killed_before_every_call_to_the_kernel(host: Host, kind: str, down: bool) -> None:
     make(host, kind)
+    stride = {"veth": 1, "wireguard": 4}[kind]  # what they have in common is tried with the one
     number = 0
     while True:
-        number += 1
+        number += stride
         if not killed_at(host, kind, KILL_BEFORE_CALL, str(number), down=down):
             break
         try:
-            put_right(host, kind, ("up", "down", "list")[number % 3])
+            put_right(host, kind, ("up", "down", "list")[number // stride % 3])
         except AssertionError as error:
             raise AssertionError(f"killed before call {number}") from error
     assert number > 5
