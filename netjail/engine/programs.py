@@ -29,7 +29,8 @@ class Program:
 def inside(records: Sequence[Record], known: Sequence[Record]) -> list[Program]:
     """All processes in the namespaces of `records`, by pid; those that serve a jail of `known`
     (the wireguard-go of a tunnel that goes through another jail) are not programs."""
-    wanted = {r.namespace: r.profile for r in records if r.namespace is not None}
+    # By what the link says: stat(2) would tell the same, and take twice as long for each process.
+    wanted = {f"net:[{r.namespace[1]}]": r.profile for r in records if r.namespace is not None}
     if not wanted:
         return []
     serving = {(p.pid, p.started) for r in known for p in r.processes}
@@ -38,10 +39,10 @@ def inside(records: Sequence[Record], known: Sequence[Record]) -> list[Program]:
         if not entry.isdigit():
             continue
         try:
-            namespace = os.stat(f"/proc/{entry}/ns/net")
+            namespace = os.readlink(f"/proc/{entry}/ns/net")
         except OSError:  # ended, or a zombie
             continue
-        profile = wanted.get((namespace.st_dev, namespace.st_ino))
+        profile = wanted.get(namespace)
         if profile is not None:
             program = _read(profile, int(entry), serving)
             if program is not None:
