@@ -52,7 +52,7 @@ class Operations:
             turn.done()
             answered = self._wait_answer(name, wait, say, pointless)
             entry = self._registry.get(name)
-            if not entry.live:
+            if entry.state in ("stopping", "down"):
                 raise NetjailError("not-up", f"profile {name} was taken down again meanwhile")
         return {
             "profile": name,
@@ -197,7 +197,12 @@ class Operations:
         deadline = time.monotonic() + seconds
         answered: bool | None = False
         while answered is False and (left := deadline - time.monotonic()) > 0:
-            answered = self._rooms.engine.wait_answer(name, min(left, WAIT_SLICE), say)
+            try:
+                answered = self._rooms.engine.wait_answer(name, min(left, WAIT_SLICE), say)
+            except NetjailError:
+                if self._registry.get(name).usable:
+                    raise
+                return None  # taken down under us, or its process has ended
             say = _nothing  # it says the same each time
             if pointless() or not self._registry.get(name).usable:
                 return answered
