@@ -11,13 +11,12 @@ import os
 import re
 
 from netjail import names
-from netjail.engine import doors, files
+from netjail.engine import doors, files, mounts
 from netjail.errors import NetjailError
 from netjail.uplinks.wanted import Files
 
 _HOSTS_SOURCES = frozenset({"files", "dns", "myhostname"})
 """What may answer for host names inside: the rest asks a daemon of the host over a socket."""
-_MOUNTPOINTS = ("/sys/", "/etc/")
 
 
 def make(wanted: Files) -> None:
@@ -133,30 +132,9 @@ def enter_text(profile: str, stop: str, netns: str, identity: tuple[int, int]) -
         ("net", f"{names.NETNS_DIR}/{netns}", str(identity[0]), str(identity[1])),
         ("etc", f"{base}/etc"),
         *(("hide", path, f"{base}/{shown}") for path, shown, _ in doors.DOORS),
-        *(("keep", path) for path in _submounts()),
+        *(("keep", path) for path in mounts.below_etc_and_sys()),
     ]
     return "".join("\t".join(line) + "\n" for line in lines)
-
-
-def _submounts() -> list[str]:
-    """Mount points of the host directly below /sys and /etc; deeper ones come along with them."""
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        points = [_unescape(line.split(" ")[4]) for line in file if _interesting(line)]
-    found: list[str] = []
-    for point in sorted(set(points)):
-        if not any(point.startswith(outer + "/") for outer in found) and "\t" not in point:
-            found.append(point)
-    return found
-
-
-def _interesting(line: str) -> bool:
-    return line.split(" ", 5)[4].startswith(_MOUNTPOINTS)
-
-
-def _unescape(text: str) -> str:
-    for code, char in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
-        text = text.replace(code, char)
-    return text
 
 
 def read(path: str) -> str | None:

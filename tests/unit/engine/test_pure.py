@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from netjail.engine import hostdns, nft, plan, view, wg
+from netjail.engine import hostdns, mounts, nft, plan, view, wg
 from netjail.uplinks.wanted import Files, Netns, VethPair, WireGuardDevice
 
 NETNS = Netns("netjail-a")
@@ -104,7 +104,7 @@ def test_resolv_conf_without_a_server_says_so():
 
 
 def test_mount_points_in_mountinfo_are_unescaped():
-    assert view._unescape(r"/etc/a\040b\134c") == "/etc/a b\\c"
+    assert mounts._unescape(r"/etc/a\040b\134c") == "/etc/a b\\c"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The host's mount points, as far as a jail's view covers them.
+
+/proc/self/mountinfo takes the kernel 4 us a mount to write, and every jail is one or two mounts:
+with 1000 jails it would cost more than all the rest of an up. listmount(2) and statmount(2),
+from Linux 6.8, tell of single mounts, so that each is looked at once only.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import struct
+import threading
+from typing import Any
+
+_BELOW = ("/sys/", "/etc/")
+
+# linux/mount.h and asm-generic/unistd.h; the numbers are the same on all architectures
+_SYS_STATMOUNT, _SYS_LISTMOUNT = 457, 458
+_REQUEST = struct.Struct("=IIQQQ")  # struct mnt_id_req: size, spare, mnt_id, param, mnt_ns_id
+_REQUEST_SIZE = 24
+"""Of its first version, which ends before mnt_ns_id."""
+_LSMT_ROOT = 0xFFFFFFFFFFFFFFFF
+_STATMOUNT_MNT_POINT = 0x10
+_STRINGS, _MNT_POINT = 512, 108
+"""Where in a struct statmount the strings begin, and where it says at which of them."""
+_MOST = 4096
+"""Mounts to ask for at once."""
+
+_syscall = ctypes.CDLL(None, use_errno=True).syscall
+_lock = threading.Lock()
+_known: dict[int, str | None] = {}
+"""Mount points by the mounts' ids, which are never given again; None where they do not matter.
+That a mount is moved (`mount --move`) is not reckoned with: a launch skips what is gone."""
+
+
+def below_etc_and_sys() -> list[str]:
+    """Mount points directly below /sys and /etc; deeper ones come along with them."""
+    try:
+        points = _ask()
+    except OSError:  # ENOSYS before Linux 6.8, EPERM in some containers
+        points = _read()
+    found: list[str] = []
+    for point in sorted(set(points)):
+        if not any(point.startswith(outer + "/") for outer in found) and "\t" not in point:
+            found.append(point)
+    return found
+
+
+def _ask() -> list[str]:
+    """By system calls. Raises OSError."""
+    with _lock:
+        mounted = set(_list())
+        for gone in _known.keys() - mounted:
+            del _known[gone]
+        for mount in mounted - _known.keys():
+            point = _point(mount)
+            matters = point is not None and point.startswith(_BELOW)
+            _known[mount] = point if matters else None
+        return [point for point in _known.values() if point is not None]
+
+
+def _list() -> list[int]:
+    found: list[int] = []
+    buffer = (ctypes.c_uint64 * _MOST)()
+    while True:
+        last = found[-1] if found else 0
+        request = _REQUEST.pack(_REQUEST_SIZE, 0, _LSMT_ROOT, last, 0)
+        number = _call(_SYS_LISTMOUNT, request, buffer, _MOST)
+        found += buffer[:number]
+        if number < _MOST:
+            return found
+
+
+def _point(mount: int) -> str | None:
+    """Where a mount is; None where it is gone, or its path is longer than any that matters."""
+    buffer = ctypes.create_string_buffer(4096)
+    request = _REQUEST.pack(_REQUEST_SIZE, 0, mount, _STATMOUNT_MNT_POINT, 0)
+    try:
+        _call(_SYS_STATMOUNT, request, buffer, len(buffer))
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.EOVERFLOW):
+            return None
+        raise
+    at = _STRINGS + int(struct.unpack_from("=I", buffer, _MNT_POINT)[0])
+    return os.fsdecode(buffer.raw[at : buffer.raw.index(0, at)])
+
+
+def _call(number: int, request: bytes, buffer: ctypes.Array[Any], size: int) -> int:
+    result = int(_syscall(ctypes.c_long(number), request, buffer, ctypes.c_size_t(size), 0))
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return result
+
+
+def _read() -> list[str]:
+    """By /proc/self/mountinfo."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        points = [line.split(" ", 5)[4] for line in file]
+    return [_unescape(point) for point in points if point.startswith(_BELOW)]
+
+
+def _unescape(text: str) -> str:
+    for code, char in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        text = text.replace(code, char)
+    return text
