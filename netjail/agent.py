@@ -48,8 +48,8 @@ class Agent:
         ready, child = os.pipe()
         try:
             self._process = subprocess.Popen(
-                # Without --fallback: polkit (to 126) overlooks fallback agents of processes that have
-                # no logind session. We come here only where there is no other agent anyway.
+                # Without --fallback: polkit (to 126) overlooks fallback agents of processes that
+                # have no logind session. We come here only where there is no other agent anyway.
                 [program, "--process", str(os.getpid()), "--notify-fd", str(child)],
                 pass_fds=[child],
             )
