@@ -13,17 +13,26 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from netjail.launch.ask import Asked
+    from netjail.launch.request import FailedError
 
 
 class _Request:
     """What `netjail run` was asked for, as far as the short way understands it."""
 
-    __slots__ = ("argv", "name", "user")
+    __slots__ = ("argv", "detach", "name", "user", "via_helper", "wait")
 
     def __init__(self, name: str, argv: list[str], user: str | None) -> None:
         self.name = name
         self.argv = argv
         self.user = user
+        self.wait: float | None = None
+        self.detach = False
+        self.via_helper = False
+
+    @property
+    def plain(self) -> bool:
+        """Nothing that the short way of root knows nothing of; waiting is for the long one."""
+        return not (self.wait or self.detach or self.via_helper)
 
 
 def main(argv: "Sequence[str] | None" = None, packages: "Sequence[str]" = ()) -> int:
@@ -34,10 +43,12 @@ def main(argv: "Sequence[str] | None" = None, packages: "Sequence[str]" = ()) ->
     """
     words = sys.argv[1:] if argv is None else list(argv)
     try:
-        if words and words[0] == "run" and posix.geteuid() == 0:
+        if words and words[0] == "run":
             request = parse_run(words[1:])
-            if request is not None:
+            if request is not None and posix.geteuid() == 0 and request.plain:
                 _run(request, words)
+            elif request is not None and (posix.geteuid() != 0 or request.via_helper):
+                _launch(request, words, packages)
         if len(words) > 1 and words[0] in ("up", "down") and posix.geteuid() == 0:
             return _ask(words, packages)
         if words and words[0] == "_complete":  # at every press of TAB
@@ -51,12 +62,20 @@ def main(argv: "Sequence[str] | None" = None, packages: "Sequence[str]" = ()) ->
 
 def parse_run(words: list[str]) -> _Request | None:
     """The words after `run`; None when anything about them is not plain."""
-    user = None
+    user = wait = None
+    detach = via_helper = False
     at, end = 0, len(words)
     while at < end and words[at].startswith("-"):
         word = words[at]
         at += 1
         if word == "--no-wait":
+            wait = 0.0
+            continue
+        if word in ("-d", "--detach"):
+            detach = True
+            continue
+        if word == "--via-helper":
+            via_helper = True
             continue
         option, equals, value = word.partition("=")
         if not (equals and option.startswith("--")):
@@ -69,7 +88,9 @@ def parse_run(words: list[str]) -> _Request | None:
                 return None
         if option in ("-u", "--user") and value:
             user = value
-        elif option != "--wait" or value != "0":  # waiting is for the long way
+        elif option == "--wait" and value.isascii() and value.isdigit():
+            wait = float(value)
+        else:
             return None
     if at >= end:
         return None
@@ -78,7 +99,11 @@ def parse_run(words: list[str]) -> _Request | None:
         argv = argv[1:]
     elif argv and argv[0].startswith("-"):
         return None
-    return _Request(name, argv, user) if argv else None
+    if not argv:
+        return None
+    request = _Request(name, argv, user)
+    request.wait, request.detach, request.via_helper = wait, detach, via_helper
+    return request
 
 
 def _run(request: _Request, words: list[str]) -> None:
@@ -101,6 +126,48 @@ def _run(request: _Request, words: list[str]) -> None:
     except Exception as error:
         if getattr(error, "code", None) != "not-up":
             raise SystemExit(_report(error, words)) from None
+
+
+def _launch(request: _Request, words: list[str], packages: "Sequence[str]") -> None:
+    """Have the helper start the program, and end like it; come back where no helper is there.
+
+    Raises SystemExit where the helper, or the way into the jail, says no.
+    """
+    from netjail import names
+    from netjail.launch import request as asking
+
+    if request.user is not None or not names.valid_name(request.name):
+        return
+
+    def begin() -> "asking.Launch | None":
+        name, argv = request.name, request.argv
+        return asking.begin(name, argv, wait=request.wait, detach=request.detach)
+
+    try:
+        launch = begin()
+        if launch is None:
+            return
+        if launch.started():
+            launch.finish()
+    except asking.FailedError as failed:
+        if failed.code == "not-up":
+            return  # taken down this moment: the long way brings it up again
+        raise SystemExit(_report_launch(failed)) from None
+    _site(packages)
+    from netjail.cli import relay
+
+    raise SystemExit(relay.resume(launch, begin, request.name, words))
+
+
+def _report_launch(failed: "FailedError") -> int:
+    """Say why there is no program; gives the exit status."""
+    from netjail.cli import output, relay
+
+    if failed.code == "exec":
+        relay.say(failed.message)
+    else:
+        output.Output().error(relay.error_of(failed))
+    return failed.status
 
 
 def _ask(words: list[str], packages: "Sequence[str]") -> int:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 
 from netjail.cli.context import Context
@@ -76,13 +77,43 @@ def program_options(parser: VerbParser) -> None:
         help="how long to wait for the tunnel to answer (default: 5 where it was down, else 0)",
     )
     parser.option("--no-wait", action="store_true", help="the same as --wait 0")
+    parser.option("--via-helper", action="store_true", help=argparse.SUPPRESS)
 
 
-def resolve(context: Context, user: str | None) -> Identity | None:
-    """Who the program is to run as; see launch.identity. Only root may choose, in this version."""
+def by_helper(args: Namespace) -> bool:
+    """Whether the helper is to start the program, as whoever we are. Raises NetjailError."""
+    root = os.geteuid() == 0
+    if root and not args.via_helper:
+        return False
+    if args.user is not None:
+        raise NetjailError(
+            "not-authorised" if not root else "usage",
+            "only root may run programs as another user",
+            "Without -u it runs as you; as another user: sudo netjail ... -u USER.",
+        )
+    return True
+
+
+def relayed(
+    context: Context,
+    args: Namespace,
+    argv: list[str],
+    *,
+    env: dict[bytes, bytes] | None = None,
+    detach: bool = False,
+) -> NoReturn:
+    """Have the helper bring the profile up and start `argv` inside, and end like it."""
+    from netjail.cli import relay
+
+    entries = None if env is None else [name + b"=" + value for name, value in env.items()]
+    wait = 0.0 if args.no_wait else args.wait
+    relay.run(context, args.profile, argv, wait=wait, detach=detach, env=entries)
+
+
+def resolve(user: str | None) -> Identity | None:
+    """Who the program is to run as; see launch.identity. For root, who alone may choose."""
     from netjail.launch import identity
 
-    context.require_root()
     return identity.resolve(user, dict(os.environb))
 
 

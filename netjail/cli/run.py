@@ -9,7 +9,16 @@ from __future__ import annotations
 from netjail.cli.context import Context, Result
 from netjail.cli.output import Output
 from netjail.cli.parser import VerbParser
-from netjail.cli.program import EXITS, ProgramParser, launch, program_options, resolve
+from netjail.cli.program import (
+    EXITS,
+    ProgramParser,
+    by_helper,
+    launch,
+    program_options,
+    relayed,
+    resolve,
+)
+from netjail.errors import NetjailError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +43,12 @@ def parser() -> VerbParser:
         json=False,
     )
     program_options(parser)
+    parser.option(
+        "-d",
+        "--detach",
+        action="store_true",
+        help="return as soon as the program runs, in a session of its own without terminal",
+    )
     return parser
 
 
@@ -47,7 +62,15 @@ def execute(args: Namespace, context: Context) -> Result:
         error = parser().wrong(f"{args.program[0]} stands where the program's name should")
         error.hint = f"Options of netjail come before the profile.\n{error.hint}"
         raise error
-    who = resolve(context, args.user)
+    if by_helper(args):
+        relayed(context, args, args.program, detach=args.detach)
+    if args.detach:
+        raise NetjailError(
+            "usage",
+            "--detach is for users: root's programs are started by this very process",
+            "`setsid --fork netjail run ...` does the same.",
+        )
+    who = resolve(args.user)
     launch(context, args, args.program, who)
 
 

@@ -9,7 +9,15 @@ import pwd
 from netjail.cli.context import Context, Result
 from netjail.cli.output import Output
 from netjail.cli.parser import VerbParser
-from netjail.cli.program import EXITS, ProgramParser, launch, program_options, resolve
+from netjail.cli.program import (
+    EXITS,
+    ProgramParser,
+    by_helper,
+    launch,
+    program_options,
+    relayed,
+    resolve,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,9 +53,13 @@ def execute(args: Namespace, context: Context) -> Result:
         error = parser().wrong(f"there is one argument too many: {args.program[0]}")
         error.hint = f"For one program: `netjail run {args.profile} PROGRAM ...`."
         raise error
-    who = resolve(context, args.user)
+    helped = by_helper(args)
+    who = None if helped else resolve(args.user)
     env = dict(os.environb)
     env[b"NETJAIL"] = env[b"debian_chroot"] = args.profile.encode()
+    if helped:
+        shell = login_shell(None, None, os.environ)
+        relayed(context, args, [shell], env=env)
     launch(context, args, [login_shell(args.user, who, os.environ)], who, env)
 
 

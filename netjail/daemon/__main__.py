@@ -145,6 +145,7 @@ class _Helper:
         else:
             self._ready.tell(None)
             log.info(f"netjaild {netjail.__version__} serves root, pid {os.getpid()}")
+        self._manager.spawning.start()
         self._manager.start()
         if self._carrier is not None:
             self._carrier.run()

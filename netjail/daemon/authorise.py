@@ -20,6 +20,8 @@ class Peer:
     `start`: when the process began, in clock ticks since boot (proc(5), stat, field 22): with it,
     `pid` cannot come to mean another process. `sender`: the unique name on the bus, which never
     means another process either. `elsewhere`: why nothing is done for this process (see `origin`).
+    `groups`: the supplementary ones, and `label` the SELinux or AppArmor context, as they were
+    when it connected; None: not known.
     """
 
     uid: int
@@ -28,6 +30,8 @@ class Peer:
     start: int | None = None
     sender: str | None = None
     elsewhere: NetjailError | None = None
+    groups: tuple[int, ...] | None = None
+    label: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,8 @@ class Call:
         self.done = False
         self.grant: Grant | None = None
         """What was granted to a caller that is not root."""
+        self.ended: Callable[[int], None] | None = None
+        """Told the wait status of the program that a `launch` has started."""
         self.asking: Callable[[], None] | None = None
         """Takes back the question whether the caller may."""
 

@@ -19,6 +19,7 @@ from netjail.daemon import log, methods
 from netjail.daemon.authorise import Gate, Peer, RootOnly, authorise
 from netjail.daemon.call import Call, Reply, Result
 from netjail.daemon.keeper import Keeper
+from netjail.daemon.launching import Launcher
 from netjail.daemon.loop import Loop
 from netjail.daemon.operations import Operations, internal
 from netjail.daemon.queries import Queries
@@ -59,6 +60,15 @@ class Manager:
         self._keeper.actions = self._operations
         self.queries = self._queries = Queries(rooms, self.registry)
         self.rights = self._rights = Rights(rooms, self.registry)
+        self._launcher = Launcher(
+            loop,
+            self._workers,
+            turns=self._turns,
+            registry=self.registry,
+            operations=self._operations,
+            watch=self._keeper,
+        )
+        self.spawning = self._launcher.spawning
         self._pending: set[Call] = set()
         self._users: Counter[int] = Counter()
         self.adopted: Callable[[], None] = lambda: None
@@ -261,6 +271,14 @@ class Manager:
             return self._operations.up(turn, profile, wait, self._say(call), pointless)
 
         self._in_turn(call, [profile], up)
+
+    def _begin_launch(self, call: Call, **_params: Any) -> None:
+        def check() -> None:
+            self._still(call)
+            if self._ending:
+                raise _ending()
+
+        self._launcher.begin(call, check, self._say(call), partial(self._finish, call))
 
     def _begin_down(self, call: Call, profiles: list[str] | None, kill: bool) -> None:
         busy = self._turns.busy()

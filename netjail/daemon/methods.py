@@ -14,6 +14,8 @@ TEXT_MAX = 1 << 20
 WAIT_MAX = 3600
 PIDS_MAX = 4096
 PROFILES_MAX = 4096
+WORDS_MAX = 1 << 20
+"""Characters of a command line, or of an environment."""
 _REQUIRED = object()
 
 Check = Callable[[str, Any], Any]
@@ -95,6 +97,41 @@ def _several(check: Check, most: int) -> Check:
     return check_all
 
 
+def _one_of(*allowed: str) -> Check:
+    def check(name: str, value: Any) -> str:
+        if value not in allowed or not isinstance(value, str):
+            raise _bad(name, f"one of {', '.join(allowed)}")
+        return value
+
+    return check
+
+
+def _word(name: str, value: Any) -> str:
+    """What execve(2) takes: any bytes but zero, those that are not UTF-8 as lone surrogates."""
+    if not isinstance(value, str) or len(value) > TEXT_MAX or "\0" in value:
+        raise _bad(name, "a text without zero bytes")
+    try:
+        value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise _bad(name, "a text, with bytes that are not UTF-8 as U+DC80 to U+DCFF") from None
+    return value
+
+
+def _entries(name: str, value: Any) -> list[str]:
+    if not isinstance(value, list):
+        raise _bad(name, "a list of texts")
+    if sum(len(_word(name, each)) for each in value) > WORDS_MAX:
+        raise _bad(name, f"at most {WORDS_MAX} characters in all")
+    return value
+
+
+def _words(name: str, value: Any) -> list[str]:
+    words = _entries(name, value)
+    if not words:
+        raise _bad(name, "a list of at least one text")
+    return words
+
+
 _pid = _int(1, 1 << 22)
 
 METHODS: dict[str, Method] = {
@@ -128,6 +165,18 @@ METHODS: dict[str, Method] = {
     "profile.get": Method({"name": Param(_profile)}),
     "profile.check": Method({"name": Param(_profile), "text": Param(_text)}),
     "profile.remove": Method({"name": Param(_profile), "down": Param(_bool, default=False)}),
+    "launch": Method(
+        {
+            "profile": Param(_profile),
+            "argv": Param(_words),
+            "env": Param(_or_null(_entries), default=None),
+            "umask": Param(_or_null(_int(0, 0o777)), default=None),
+            "ignored": Param(_int(0, (1 << 65) - 1), default=0),
+            "stdio": Param(_one_of("plain", "terminal", "background", "detached"), default="plain"),
+            "directory": Param(_or_null(_word), default=None),
+            "wait": Param(_or_null(_seconds), default=None),
+        }
+    ),
     "enter": Method({"profile": Param(_profile), "pid": Param(_pid)}),
 }
 

@@ -9,9 +9,11 @@ ours, and a program that was put into one network must not be able to ask for an
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
+from dataclasses import replace
 
 from netjail import names
 from netjail.daemon.authorise import Peer
@@ -19,6 +21,8 @@ from netjail.errors import NetjailError
 
 SO_PEERPIDFD = 77
 """linux/socket.h, since Linux 6.5; 3.11's socket module has no name for it."""
+SO_PEERGROUPS = 59
+"""asm-generic/socket.h, since Linux 4.13."""
 
 
 def of_socket(sock: socket.socket, uid: int, gid: int, pid: int) -> Peer:
@@ -27,6 +31,11 @@ def of_socket(sock: socket.socket, uid: int, gid: int, pid: int) -> Peer:
     Before Linux 6.5 the pid may already have been given to another process. What is read is then
     at least of one process, and polkit is told the uid that the kernel noted at connect(2).
     """
+    peer = _at_other_end(sock, uid, gid, pid)
+    return replace(peer, groups=_groups(sock), label=_label(sock))
+
+
+def _at_other_end(sock: socket.socket, uid: int, gid: int, pid: int) -> Peer:
     if uid == 0:
         return Peer(uid, gid, pid)
     try:
@@ -37,6 +46,26 @@ def of_socket(sock: socket.socket, uid: int, gid: int, pid: int) -> Peer:
         return _look(uid, gid, pid, pidfd, None)
     finally:
         os.close(pidfd)
+
+
+def _groups(sock: socket.socket) -> tuple[int, ...] | None:
+    for most in (64, 65536):  # NGROUPS_MAX
+        try:
+            data = sock.getsockopt(socket.SOL_SOCKET, SO_PEERGROUPS, 4 * most)
+        except OSError as error:
+            if error.errno == errno.ERANGE:
+                continue
+            return None  # before Linux 4.13
+        return tuple(memoryview(data).cast("I"))
+    return None
+
+
+def _label(sock: socket.socket) -> str | None:
+    try:
+        data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERSEC, 4096)
+    except OSError:
+        return None  # no security module that labels sockets
+    return data.rstrip(b"\0").decode("utf-8", "surrogateescape")
 
 
 def of_process(uid: int, gid: int, pid: int, sender: str | None = None) -> Peer:

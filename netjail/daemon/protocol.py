@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -73,6 +74,18 @@ def encode_result(number: int, result: dict[str, Any]) -> bytes:
 
 def encode_progress(number: int, text: str) -> bytes:
     return _line({"id": number, "progress": text})
+
+
+def encode_exited(number: int, status: int) -> bytes:
+    """After the result of a `launch`, to a client that stays: how the program has ended.
+    `status`: as waitpid(2) gives it."""
+    signalled = os.WIFSIGNALED(status)
+    event = {
+        "status": None if signalled else os.waitstatus_to_exitcode(status),
+        "signal": os.WTERMSIG(status) if signalled else None,
+        "core": os.WCOREDUMP(status),
+    }
+    return _line({"id": number, "exited": event})
 
 
 def encode_error(number: int | None, error: NetjailError) -> bytes:

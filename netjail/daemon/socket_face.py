@@ -12,7 +12,7 @@ import os
 import socket
 import stat
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,7 @@ from netjail import names
 from netjail.daemon import log
 from netjail.daemon.authorise import Peer
 from netjail.daemon.call import Call
+from netjail.daemon.descriptors import CarriedError, Outbox, bury, receive
 from netjail.daemon.loop import HANGUP, READ, WRITE, Loop, Timer
 from netjail.daemon.manager import Manager
 from netjail.daemon.origin import of_socket
@@ -28,6 +29,7 @@ from netjail.daemon.protocol import (
     GarbageError,
     Request,
     encode_error,
+    encode_exited,
     encode_progress,
     encode_result,
     parse_request,
@@ -172,7 +174,7 @@ class SocketFace:
                 sock.send(encode_error(None, refusal))  # fits: nothing was written before
             except OSError:
                 pass
-            sock.close()
+            bury(sock)
             return
         self._clients.add(_Client(self, sock, of_socket(sock, uid, gid, pid)))
         self.clients_changed()
@@ -233,7 +235,7 @@ class _Client:
         self._peer = peer
         self._in = bytearray()
         self._scanned = 0
-        self._out = bytearray()
+        self._out = Outbox()
         self._calls: dict[int, Call | None] = {}
         self._events = READ
         self._eof = False
@@ -254,8 +256,9 @@ class _Client:
         self._stop_clock()
         self._abandon()
         self._loop.remove(self._sock.fileno())
-        self._sock.close()
-        self._face.gone(self)
+        self._out.drop()
+        if bury(self._sock, lambda: self._loop.call_soon(partial(self._face.gone, self))):
+            self._face.gone(self)
 
     def _abandon(self) -> None:
         for call in self._calls.values():
@@ -275,8 +278,15 @@ class _Client:
 
     def _read(self) -> None:
         try:
-            data = self._sock.recv(_READ_SIZE)
+            data = receive(self._sock, _READ_SIZE)
         except BlockingIOError:
+            return
+        except CarriedError:
+            # Not read, and so not to be answered in peace: one line, and away with it.
+            log.debug(f"pid {self._peer.pid} sent descriptors")
+            error = NetjailError("bad-request", "descriptors go to the channel that `launch` gives")
+            self._write(encode_error(None, error))
+            self.drop()
             return
         except OSError:
             self.drop()
@@ -333,6 +343,7 @@ class _Client:
         call = self._face.call(
             self._peer, request, partial(self._progress, number), partial(self._reply, number)
         )
+        call.ended = partial(self._exited, number)
         if not self._open:
             call.abandon()
         elif not call.done:
@@ -378,12 +389,15 @@ class _Client:
     def _progress(self, number: int, text: str) -> None:
         self._write(encode_progress(number, text))
 
+    def _exited(self, number: int, status: int) -> None:
+        self._write(encode_exited(number, status))
+
     def _reply(self, number: int, outcome: dict[str, Any] | NetjailError) -> None:
         self._calls.pop(number, None)
         if isinstance(outcome, NetjailError):
             self._write(encode_error(number, outcome))
         else:
-            self._write(encode_result(number, outcome))
+            self._write(encode_result(number, outcome), getattr(outcome, "fds", ()))
         # There is room for one more; but not from within _take_lines, which calls us.
         self._loop.call_soon(self._go_on)
 
@@ -391,26 +405,26 @@ class _Client:
         if self._open and not self._last_words:
             self._take_lines()
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes, fds: Sequence[int] = ()) -> None:
+        """`fds` are closed when they are written, or cannot be."""
         if not self._open:
+            for fd in fds:
+                os.close(fd)
             return
         if len(self._out) > self._limits.unread:
             log.warning(f"pid {self._peer.pid} does not read its answers: dropped")
             self.drop()
+            self._write(b"", fds)
             return
-        self._out += data
+        self._out.add(data, fds)
         self._flush()
 
     def _flush(self) -> None:
-        while self._out:
-            try:
-                sent = self._sock.send(self._out)
-            except BlockingIOError:
-                break
-            except OSError:
-                self.drop()
-                return
-            del self._out[:sent]
+        try:
+            self._out.flush(self._sock)
+        except OSError:
+            self.drop()
+            return
         if self._last_words and not self._out:
             self._end_writing()
         if self._open:

@@ -58,7 +58,6 @@ def test_plain_requests(words: list[str], name: str, argv: list[str], user: str 
         ["-u", "", "vpn", "id"],
         ["--user=", "vpn", "id"],
         ["--wait"],
-        ["--wait", "5", "vpn", "id"],
         ["--wait", "x", "vpn", "id"],
         ["--wait=", "vpn", "id"],
         ["--wait=-1", "vpn", "id"],

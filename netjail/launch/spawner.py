@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The spawner: the helper's small child process, which forks and lets `child` do the rest.
+
+It exists because forking the helper, which has threads and is large, is neither safe nor quick.
+Single-threaded, the standard library's cheap part only (a test holds the list). It never looks
+into an order, and never holds a descriptor of a caller: nothing that a user could send gets here
+(see `wire`). It lives as long as the helper does, and then until its last child has ended.
+
+Started as `python3 -I -S .../launch/spawner.py`, with one end of a SOCK_SEQPACKET pair as
+descriptor 0. Each message is one packet, in marshal's form:
+
+    helper -> spawner  (number, cgroup, kept), with the order (child.Order, marshalled) in a memfd
+    spawner -> helper  ("ready",)
+                       ("forked", number, pid), with pidfd, status pipe and channel
+                       ("started", number, pid), with pidfd     where the channel is kept here
+                       ("failed", number, packet of wire.failed)
+                       ("ended", number, wait status)
+
+`cgroup`: path of the caller's version 2 cgroup, or None. `kept`: there is no client to send
+descriptors; "started" comes once the program has been executed, else "failed".
+"""
+
+# Started by path, the package is not importable yet. Its directory must not stay before the
+# standard library's.
+if not __package__:
+    import sys
+
+    _here = __file__.rpartition("/")[0]
+    if sys.path and sys.path[0] == _here:
+        del sys.path[0]
+    sys.path.insert(0, _here.rpartition("/")[0].rpartition("/")[0])
+    import netjail.names
+
+    del sys.path[0]
+
+import _socket
+import gc
+import marshal
+import posix
+import select
+import sys
+
+from netjail.launch import child, inherit, processes, wire
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_MESSAGE_MAX = 65536
+_READ = select.EPOLLIN
+
+
+class _Child:
+    __slots__ = ("channel", "number", "pid", "pidfd", "status")
+
+    def __init__(self, number: int, pid: int, pidfd: int, status: int, channel: int) -> None:
+        self.number = number
+        self.pid = pid
+        self.pidfd = pidfd
+        self.status = status
+        """The writing end of the status pipe; -1: nobody reads it."""
+        self.channel = channel
+        """The client's end of the channel where it is kept here until the exec; else -1."""
+
+
+class Spawner:
+    def __init__(self, helper: "_socket.socket") -> None:
+        self._helper: _socket.socket | None = helper
+        self._hierarchies = inherit.mounted_hierarchies()
+        self._epoll = select.epoll()
+        self._children: dict[int, _Child] = {}
+        """By pidfd."""
+        self._channels: dict[int, _Child] = {}
+
+    def run(self) -> None:
+        """Until the helper and all children have ended."""
+        assert self._helper is not None
+        self._epoll.register(self._helper.fileno(), _READ)
+        self._tell(("ready",))
+        while self._helper is not None or self._children:
+            for fd, _ in self._epoll.poll():
+                if fd in self._channels:
+                    self._reported(self._channels[fd])
+                elif fd in self._children:
+                    self._ended(self._children[fd])
+                elif self._helper is not None and fd == self._helper.fileno():
+                    self._ordered()
+
+    def _tell(self, message: "tuple[str | int | bytes, ...]", fds: "Sequence[int]" = ()) -> None:
+        if self._helper is None:
+            return
+        controls = []
+        if fds:
+            data = b"".join(fd.to_bytes(4, sys.byteorder) for fd in fds)
+            controls.append((_socket.SOL_SOCKET, _socket.SCM_RIGHTS, data))
+        try:
+            self._helper.sendmsg([marshal.dumps(message)], controls)
+        except OSError:
+            self._forget_helper()
+
+    def _forget_helper(self) -> None:
+        """It has ended. Its programs go on, and have us as long as they do."""
+        assert self._helper is not None
+        self._epoll.unregister(self._helper.fileno())
+        self._helper.close()
+        self._helper = None
+
+    def _ordered(self) -> None:
+        assert self._helper is not None
+        try:
+            packet, controls, _, _ = self._helper.recvmsg(
+                _MESSAGE_MAX, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC
+            )
+        except OSError:
+            packet, controls = b"", []
+        if not packet:
+            self._forget_helper()
+            return
+        order = int.from_bytes(controls[0][2][:4], sys.byteorder)
+        try:
+            number, cgroup, kept = marshal.loads(packet)  # noqa: S302 - from the helper
+            try:
+                self._start(number, cgroup, kept, order)
+            except OSError as error:
+                text = f"a process cannot be started: {error.strerror}"
+                self._tell(("failed", number, wire.failed(125, "system", text, None)))
+        finally:
+            posix.close(order)
+
+    def _start(self, number: int, cgroup: str | None, kept: bool, order: int) -> None:
+        kind = _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC
+        ours, theirs = (s.detach() for s in _socket.socketpair(_socket.AF_UNIX, kind))
+        reader, writer = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
+        keep = []
+        try:
+            pid = self._fork(cgroup)
+            if pid == 0:
+                child.run(order, theirs, self._hierarchies)
+            pidfd = posix.pidfd_open(pid)
+            made = _Child(number, pid, pidfd, writer, ours if kept else -1)
+            keep.append(writer)
+            self._children[pidfd] = made
+            self._epoll.register(pidfd, _READ)
+            # Ours of the child's end goes before anybody can send something over it: then it is
+            # not we who have to throw it away.
+            posix.close(theirs)
+            theirs = -1
+            if kept:
+                keep.append(ours)
+                self._channels[ours] = made
+                self._epoll.register(ours, _READ)
+            else:
+                self._tell(("forked", number, pid), (pidfd, reader, ours))
+        finally:
+            for fd in (ours, theirs, reader, writer):
+                if fd >= 0 and fd not in keep:
+                    posix.close(fd)
+
+    def _fork(self, cgroup: str | None) -> int:
+        directory = None
+        if cgroup is not None:
+            directory = inherit.cgroup_directory(self._hierarchies, "", cgroup)
+        if directory is None:
+            return posix.fork()
+        try:
+            fd = posix.open(directory, posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
+            try:
+                return processes.fork_into(fd)
+            finally:
+                posix.close(fd)
+        except OSError:
+            # An older kernel, or a cgroup that takes nobody: the child tries, and says so if it
+            # cannot.
+            return posix.fork()
+
+    def _reported(self, made: _Child) -> None:
+        """The child of a kept channel has said why it failed, or has closed it: by exec."""
+        channel = _socket.socket(fileno=made.channel)
+        packet = channel.recv(wire.PACKET_MAX)
+        self._epoll.unregister(made.channel)
+        del self._channels[made.channel]
+        channel.close()
+        made.channel = -1
+        if packet:
+            self._tell(("failed", made.number, packet))
+        else:
+            self._tell(("started", made.number, made.pid), (made.pidfd,))
+
+    def _ended(self, made: _Child) -> None:
+        pid, status = posix.waitpid(made.pid, posix.WNOHANG)
+        if pid == 0:
+            return
+        if made.channel >= 0:
+            self._reported(made)
+        self._epoll.unregister(made.pidfd)
+        del self._children[made.pidfd]
+        try:
+            posix.write(made.status, b"%d" % status)
+        except OSError:
+            pass  # nobody reads it
+        posix.close(made.status)
+        posix.close(made.pidfd)
+        self._tell(("ended", made.number, status))
+
+
+def main() -> None:
+    """Serve the helper at descriptor 0."""
+    posix.closerange(3, child.DESCRIPTORS)
+    processes.new_session_keyring()
+    processes.set_name(b"netjail-spawner")
+    posix.chdir("/")
+    gc.collect()
+    gc.disable()
+    gc.freeze()  # else each child would copy what the collector touches
+    Spawner(_socket.socket(fileno=0)).run()
+
+
+if __name__ == "__main__":
+    main()
