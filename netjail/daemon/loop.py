@@ -58,6 +58,7 @@ class Loop:
         self._timers: list[tuple[float, int, Timer]] = []
         self._serial = 0
         self._soon: deque[Callable[[], None]] = deque()
+        self._waking = False
         self._running = False
         self._signals: dict[int, Callable[[], None]] = {}
         self._signal_pipe: tuple[int, int] | None = None
@@ -88,7 +89,12 @@ class Loop:
     def call_soon(self, call: Callable[[], None]) -> None:
         """Run `call` on the loop's thread; may be called from any thread."""
         self._soon.append(call)
-        if self._wake >= 0:
+        self._awake()
+
+    def _awake(self) -> None:
+        # Once is enough: a loop that is on its way takes what was queued meanwhile along.
+        if self._wake >= 0 and not self._waking:
+            self._waking = True
             os.eventfd_write(self._wake, 1)
 
     def on_signal(self, number: int, call: Callable[[], None]) -> None:
@@ -150,11 +156,12 @@ class Loop:
 
     def _woken(self, _events: int) -> None:
         os.eventfd_read(self._wake)
+        self._waking = False  # before the look at what there is
         # Only what is there now: a call that queues another must not starve the descriptors.
         for _ in range(len(self._soon)):
             self._guard(self._soon.popleft())
         if self._soon:
-            os.eventfd_write(self._wake, 1)
+            self._awake()
 
     def _signalled(self, _events: int) -> None:
         assert self._signal_pipe is not None
