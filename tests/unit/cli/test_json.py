@@ -97,6 +97,13 @@ CONTRACT: dict[str, Any] = {
     "ps": {"profile": MAYBE_TEXT, "programs": [PROGRAM]},
     "kill": {"profile": TEXT, "signal": int, "signalled": [int]},
     "plan": {"profile": TEXT, "state": TEXT, "steps": [{"what": TEXT, "command": MAYBE_TEXT}]},
+    "setup": {
+        "prefix": TEXT,
+        "print": FLAG,
+        "remove": FLAG,
+        "files": [{"path": TEXT, "what": TEXT, "change": TEXT}],
+        "warnings": [TEXT],
+    },
     "doctor": {"checks": [CHECK]},
     "import": {
         "profile": TEXT,
@@ -187,6 +194,7 @@ def files(tmp_path: Path, cli, monkeypatch: pytest.MonkeyPatch) -> dict[str, lis
         "kill": ["vpn"],
         "plan": ["vpn"],
         "doctor": [],
+        "setup": ["--print"],
         "import": [str(conf)],
         "export": ["vpn"],
         "profile add": [str(toml)],
@@ -214,7 +222,7 @@ def test_result(verb: str, first: bool, files: dict[str, list[str]], cli) -> Non
     matches(envelope["result"], CONTRACT[verb])
 
 
-@pytest.mark.parametrize("verb", [v for v in CONTRACT if v != "profile validate"])
+@pytest.mark.parametrize("verb", [v for v in CONTRACT if v not in ("profile validate", "setup")])
 def test_error(verb: str, files: dict[str, list[str]], cli) -> None:
     error = NetjailError("no-helper", "It is\x1b gone.", None, ("a", "b"))
     cli.client.answers = dict.fromkeys(cli.client.answers, error)
