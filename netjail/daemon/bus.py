@@ -77,8 +77,8 @@ class BusFace:
                 ready(None)
 
         self._manager.adopted = lambda: self._views.all(shown)
-        self._manager.listen(lambda entry: self._views.look(entry.name))
-        self._manager.files_changed = self._views.look
+        self._manager.listen(lambda entry: self._views.look([entry.name]))
+        self._manager.files_changed = lambda name: self._views.look([name])
 
     def stop_listening(self) -> None:
         """Give the name back; calls that have arrived are answered."""
@@ -260,7 +260,7 @@ class BusFace:
             if view is None or not fleeting or not view.shown_to(caller.peer.uid):
                 shown(caller)
             else:
-                self._views.look(name, lambda: self.known(sender, reply, shown), soon=True)
+                self._views.look([name], lambda: self.known(sender, reply, shown), soon=True)
 
         self.known(sender, reply, look)
 
@@ -275,12 +275,12 @@ class BusFace:
 
         self.known(sender, reply, show)
 
-    def look_then(self, name: str | None, done: Callable[[], None]) -> None:
-        """See to it that what is shown is what is there, of one profile or all."""
-        if name is None:
+    def look_then(self, wanted: list[str] | None, done: Callable[[], None]) -> None:
+        """See to it that what is shown is what is there, of some profiles or all."""
+        if wanted is None:
             self._views.all(done)
         else:
-            self._views.look(name, done, soon=True)
+            self._views.look(wanted, done, soon=True)
 
 
 class _ManagerObject:
@@ -328,14 +328,14 @@ class _ManagerObject:
 
     def _GetProfile(self, sender: str, reply: Reply, options: Options, name: str) -> None:
         def then(_result: Result) -> None:
-            self._face.look_then(name, lambda: reply.value(path_of(name)))
+            self._face.look_then([name], lambda: reply.value(path_of(name)))
 
         self._face.ask(sender, "status", {"profile": name}, options, reply, then)
 
     def _Add(self, sender: str, reply: Reply, options: Options, name: str, text: str) -> None:
         def then(result: Result) -> None:
             warnings = [plain(each) for each in result["warnings"]]
-            self._face.look_then(name, lambda: reply.value(path_of(name), warnings))
+            self._face.look_then([name], lambda: reply.value(path_of(name), warnings))
 
         params = {"name": name, "text": text}
         self._face.ask(sender, "profile.add", params, options, reply, then)
@@ -349,7 +349,7 @@ class _ManagerObject:
 
     def _Remove(self, sender: str, reply: Reply, options: Options, name: str) -> None:
         def then(_result: Result) -> None:
-            self._face.look_then(name, reply.value)
+            self._face.look_then([name], reply.value)
 
         self._face.ask(sender, "profile.remove", {"name": name}, options, reply, then)
 
@@ -362,7 +362,9 @@ class _ManagerObject:
 
     def _Down(self, sender: str, reply: Reply, options: Options, wanted: list[str]) -> None:
         def then(result: Result) -> None:
-            reply.value([mapping(row) for row in result["results"]])
+            rows = result["results"]
+            changed = [row["profile"] for row in rows if row["changed"]]
+            self._face.look_then(changed, lambda: reply.value([mapping(row) for row in rows]))
 
         self._face.ask(sender, "down", {"profiles": wanted or None}, options, reply, then)
 
@@ -394,7 +396,8 @@ class _ProfileObject:
 
     def _Up(self, sender: str, reply: Reply, options: Options) -> None:
         def then(result: Result) -> None:
-            reply.value(mapping(result))
+            # The properties have changed before the caller goes on.
+            self._face.look_then([self._name], lambda: reply.value(mapping(result)))
 
         self._ask(sender, reply, options, "up", then, profile=self._name)
 
@@ -403,7 +406,7 @@ class _ProfileObject:
             row = result["results"][0]
             if row["errors"]:
                 raise NetjailError.from_dict(row["errors"][0])
-            reply.value(mapping(row))
+            self._face.look_then([self._name], lambda: reply.value(mapping(row)))
 
         self._ask(sender, reply, options, "down", then, profiles=[self._name])
 

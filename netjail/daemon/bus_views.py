@@ -73,10 +73,10 @@ class Views:
         self._waiting.append(done)
         self._look_now()
 
-    def look(self, name: str, done: Done | None = None, soon: bool = False) -> None:
-        """Look at one profile, which may be new or gone, together with others a moment later, or
-        as soon as possible."""
-        self._due.add(name)
+    def look(self, wanted: Iterable[str], done: Done | None = None, soon: bool = False) -> None:
+        """Look at profiles, which may be new or gone, together with others a moment later, or as
+        soon as possible."""
+        self._due.update(wanted)
         if done is not None:
             self._waiting.append(done)
         if soon:
@@ -175,7 +175,7 @@ class Views:
     def _file_changed(self, _monitor: Any, file: Any, _other: Any, _event: Any) -> None:
         name, _, suffix = (file.get_basename() or "").partition(".")
         if suffix == "toml" and names.valid_name(name):
-            self.look(name)
+            self.look([name])
 
 
 def _plain(value: Any) -> Any:

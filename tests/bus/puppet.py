@@ -152,14 +152,19 @@ def agent_called(behaviour: str, *arguments: Any) -> None:
         sessions[cookie] = invocation
     elif behaviour == "dismiss":
         invocation.return_dbus_error("org.freedesktop.PolicyKit1.Error.Cancelled", "dismissed")
+    elif behaviour == "slow":
+        GLib.timeout_add(1500, authenticate, cookie, PASSWORD, invocation)
     else:
-        identity = Polkit.UnixUser.new_for_name("boss")
-        session = PolkitAgent.Session.new(identity, cookie)
-        password = PASSWORD if behaviour == "right" else "not " + PASSWORD
-        session.connect("request", lambda it, _text, _echo: it.response(password))
-        session.connect("completed", lambda _it, _well: invocation.return_value(None))
-        kept.append(session)
-        session.initiate()
+        authenticate(cookie, PASSWORD if behaviour == "right" else "not " + PASSWORD, invocation)
+
+
+def authenticate(cookie: str, password: str, invocation: Any) -> bool:
+    session = PolkitAgent.Session.new(Polkit.UnixUser.new_for_name("boss"), cookie)
+    session.connect("request", lambda it, _text, _echo: it.response(password))
+    session.connect("completed", lambda _it, _well: invocation.return_value(None))
+    kept.append(session)
+    session.initiate()
+    return False
 
 
 def told(_source: Any, _condition: Any) -> bool:

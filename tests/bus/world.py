@@ -389,6 +389,12 @@ class Client:
             if said[2] == member:
                 return said
 
+    def forget(self) -> None:
+        """Signals that came so far, or are on their way."""
+        time.sleep(0.2)
+        while not self.signals.empty():
+            self.signals.get()
+
     def close(self) -> None:
         if self._process.poll() is None:
             assert self._process.stdin is not None
