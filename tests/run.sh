@@ -3,8 +3,8 @@
 # Checks and tests everything:    sudo tests/run.sh [--quick] [arguments of pytest]
 #
 # Installs what is missing: packages by apt, and ruff, mypy and wgconfig into a Python environment
-# in .venv (or, where the checkout is read-only, in /var/cache/netjail-tests). Needs no network
-# once that is done. --quick leaves out the tests marked slow.
+# in /var/cache/netjail-tests (root) or .venv (anybody else). Needs no network once that is done.
+# --quick leaves out the tests marked slow.
 # Without root: no packages are installed and no network is tested; each skip says so.
 set -euo pipefail
 umask 022
@@ -34,24 +34,27 @@ done
 root=no
 if [ "$(id -u)" = 0 ]; then
     root=yes
-    need_packages python3 python3-venv python3-pip python3-setuptools python3-wheel \
-        python3-pyroute2 python3-nftables python3-tomli-w \
-        python3-pytest python3-hypothesis python3-pexpect \
-        iproute2 util-linux nftables wireguard-tools wireguard-go dnsmasq-base \
-        curl tcpdump ca-certificates iputils-ping \
-        sudo firejail strace iperf3 procps mmdebstrap git
+    packages=(python3 python3-venv python3-pip python3-setuptools python3-wheel
+        python3-pyroute2 python3-nftables python3-tomli-w
+        python3-pytest python3-hypothesis python3-pexpect
+        iproute2 util-linux nftables wireguard-tools wireguard-go dnsmasq-base
+        curl tcpdump ca-certificates iputils-ping bind9-dnsutils
+        sudo firejail strace iperf3 procps mmdebstrap git openssl
+        dbus-daemon python3-gi python3-pydbus gir1.2-polkit-1.0
+        bash-completion zsh fish man-db groff mandoc librsvg2-bin libxml2-utils)
+    # Where systemd runs the machine these would start services: then only what is there is tested.
+    [ -d /run/systemd/system ] || packages+=(nscd polkitd systemd)
+    [ "$quick" = yes ] || [ "$(uname -m)" != x86_64 ] || packages+=(qemu-system-x86 lintian)
+    need_packages "${packages[@]}"
 fi
 
 # A Python environment, made anew when the system's Python or the list has changed.
-if [ -w . ] && touch .writable 2>/dev/null; then
-    rm -f .writable
-    venv=$checkout/.venv
-elif [ "$root" = yes ]; then
+# Not in the checkout where root is at work: what root runs must not be anybody else's to change.
+if [ "$root" = yes ]; then
     venv=/var/cache/netjail-tests/venv
-    mkdir -p -m 0755 /var/cache/netjail-tests
-    export PYTHONDONTWRITEBYTECODE=1
+    mkdir -p /var/cache/netjail-tests
 else
-    die "the checkout is read-only, and only root has another place for the Python environment"
+    venv=$checkout/.venv
 fi
 python=/usr/bin/python3
 want="$("$python" -V) $(cksum <tests/requirements.txt)"
@@ -77,9 +80,9 @@ fi
 give_back() {
     local owner
     owner=$(stat -c %u:%g .)
-    if [ "$root" = yes ] && [ "${owner%%:*}" != 0 ] && [ "$venv" = "$checkout/.venv" ]; then
-        find . -xdev -user root \( -name __pycache__ -o -path './.venv' -o -path './.*_cache' \
-            -o -path ./.hypothesis \) -prune -exec chown -R "$owner" {} +
+    if [ "$root" = yes ] && [ "${owner%%:*}" != 0 ]; then
+        find . -xdev -user root \( -name __pycache__ -o -path './.*_cache' -o -path ./.hypothesis \) \
+            -prune -exec chown -R "$owner" {} +
     fi
 }
 trap give_back EXIT
@@ -97,7 +100,7 @@ check "ruff format" "$venv/bin/ruff" format --quiet --check --extend-exclude pac
 check "mypy" "$venv/bin/python" -m mypy
 marks=()
 [ "$quick" = no ] || marks=(-m "not slow")
-check "pytest" "$venv/bin/python" -m pytest -ra ${marks[@]+"${marks[@]}"} ${words[@]+"${words[@]}"}
+check "pytest" "$venv/bin/python" -m pytest -ra -o faulthandler_timeout=300 ${marks[@]+"${marks[@]}"} ${words[@]+"${words[@]}"}
 
 if [ ${#failed[@]} -gt 0 ]; then
     printf -v list ', %s' "${failed[@]}"

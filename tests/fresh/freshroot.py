@@ -176,9 +176,11 @@ def run(
     argv: Sequence[str],
     carried: Carried,
     cwd: str = CHECKOUT,
-    timeout: float = 1200,
+    timeout: float = 1800,
+    echo: bool = False,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command there as root, in mounts and processes of its own."""
+    """Run a command there as root, in mounts and processes of its own; all it says is in stdout
+    (echo: it goes to ours instead)."""
     enter = ["unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child"]
     enter += ["sh", "-c", ENTER, "enter"]
     variables = {
@@ -191,7 +193,7 @@ def run(
         [*enter, str(root), cwd, *sorted(carried.directories), "--", *argv],
         env=variables,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        stdout=None if echo else subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
@@ -218,8 +220,7 @@ def main() -> int:
         print(f"-- {suite} made in {time.monotonic() - begin:.0f} s", flush=True)
         for argv in [words] if words else DEFAULT:
             begin = time.monotonic()
-            done = run(root, argv, carried)
-            print(done.stdout)
+            done = run(root, argv, carried, echo=True)
             seconds = time.monotonic() - begin
             print(f"-- {' '.join(argv)}: status {done.returncode}, {seconds:.0f} s", flush=True)
             if done.returncode != 0:
