@@ -21,6 +21,8 @@ _LINKS_MAX = 40
 """As many as the kernel follows (path_resolution(7))."""
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _SHOWN = 3
+_FIRST_OF_PEOPLE = 1000
+"""The first number of users and groups that are not the system's (login.defs(5))."""
 
 
 def check_code() -> None:
@@ -119,7 +121,7 @@ class _Judge:
         # a group bit is also how an access control list shows (acl(5))
         if status.st_mode & stat.S_IWOTH:
             self._say(f"{path} can be written by everybody")
-        elif status.st_mode & stat.S_IWGRP:
+        elif status.st_mode & stat.S_IWGRP and not _empty(status.st_gid):
             self._say(f"{path} can be written by its group (gid {status.st_gid})")
 
     def _unreadable(self, error: OSError) -> None:
@@ -128,6 +130,22 @@ class _Judge:
     def _say(self, sentence: str) -> None:
         if sentence not in self.found:
             self.found.append(sentence)
+
+
+def _empty(gid: int) -> bool:
+    """Whether nobody but root is in a group, as in Debian's `staff`, which older systems let
+    write to /usr/local. Groups of people (from 1000 on) may get members at any time."""
+    import grp
+    import pwd
+
+    if gid >= _FIRST_OF_PEOPLE:
+        return False
+    try:
+        members = set(grp.getgrgid(gid).gr_mem)
+    except KeyError:
+        return False
+    members |= {user.pw_name for user in pwd.getpwall() if user.pw_gid == gid and user.pw_uid}
+    return not members - {"root"}
 
 
 def _user(uid: int) -> str:

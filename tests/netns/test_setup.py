@@ -145,7 +145,7 @@ def test_a_packages_files_are_not_replaced() -> None:
     ("make", "says"),
     [
         ("chown 54321 /opt/netjail/netjail/names.py", "netjail/names.py belongs to uid 54321"),
-        ("chmod 775 /opt/netjail", "/opt/netjail can be written by its group"),
+        ("chgrp 54321 /opt/netjail; chmod 775 /opt/netjail", "can be written by its group"),
         ("chown 54321 /usr/local/share", "/usr/local/share belongs to uid 54321"),
         ("chmod 1777 /usr/local/bin", "/usr/local/bin can be written by everybody"),
     ],

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -42,11 +44,48 @@ def test_somebody_elses(package: Path, what: str) -> None:
 
 
 @pytest.mark.parametrize("what", ["", "room", "room/code.py", ".."])
-@pytest.mark.parametrize(("mode", "who"), [(0o775, "its group (gid 0)"), (0o757, "everybody")])
+@pytest.mark.parametrize(
+    ("mode", "who"), [(0o775, f"its group (gid {ALICE})"), (0o757, "everybody")]
+)
 def test_writable(package: Path, what: str, mode: int, who: str) -> None:
     path = (package / what).resolve()
+    os.chown(path, 0, ALICE)
     path.chmod(mode)
     assert flaws(package) == [f"{path} can be written by {who}"]
+
+
+@pytest.mark.parametrize(
+    ("gid", "members", "users", "trusted"),
+    [
+        (50, [], [("root", 0, 0)], True),
+        (50, ["root"], [], True),
+        (0, [], [("root", 0, 0)], True),
+        (50, ["alice"], [], False),
+        (50, [], [("alice", 1000, 50)], False),
+        (0, [], [("operator", 11, 0)], False),
+        (1000, [], [], False),
+        (51, None, [], False),
+    ],
+)
+def test_group_without_members(
+    package: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    gid: int,
+    members: list[str] | None,
+    users: list[tuple[str, int, int]],
+    trusted: bool,
+) -> None:
+    def group(asked: int) -> grp.struct_group:
+        if members is None:
+            raise KeyError(asked)
+        return grp.struct_group(("group", "x", asked, members))
+
+    everybody = [pwd.struct_passwd((name, "x", u, g, "", "/", "/")) for name, u, g in users]
+    monkeypatch.setattr(grp, "getgrgid", group)
+    monkeypatch.setattr(pwd, "getpwall", lambda: everybody)
+    os.chown(package.parent, 0, gid)
+    package.parent.chmod(0o2775)
+    assert (flaws(package) == []) is trusted
 
 
 def test_sticky_is_enough_for_a_parent_only(package: Path) -> None:
