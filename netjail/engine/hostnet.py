@@ -73,6 +73,7 @@ class HostNet:
                 self._forward(jail)
             except NetjailError:
                 self._jails.pop(jail.host_if, None)
+                self._nft.try_apply(nft.commands("delete", self._elements(jail)))
                 raise
 
     def leave(self, host_if: str) -> None:

@@ -40,10 +40,12 @@ add chain {_T} from_jail
 add chain {_T} to_jail
 add chain {_T} to_host
 add chain {_T} guard
+add chain {_T} arrival {{ type filter hook prerouting priority raw; policy accept; }}
 add chain {_T} forward {{ type filter hook forward priority filter; policy accept; }}
 add chain {_T} input {{ type filter hook input priority filter; policy accept; }}
 add chain {_T} postrouting {{ type nat hook postrouting priority srcnat; policy accept; }}
 flush table {_T}
+add rule {_T} arrival iifname @jails fib saddr . iif oif missing drop
 add rule {_T} from_jail iifname @pinned iifname . oifname != @pins reject with icmpx no-route
 add rule {_T} from_jail ct state established,related accept
 add rule {_T} from_jail oifname @jails reject with icmpx admin-prohibited
@@ -70,6 +72,21 @@ add rule {_T} forward jump guard
 add rule {_T} input iifname @jails jump to_host
 add rule {_T} postrouting iifname @jails masquerade
 """
+
+"""`arrival` stops forged sources before connection tracking sees them: a packet in the name of a
+server would pass as the answer to another jail's, or to the host's own, connection."""
+
+_LAST_WORDS = {
+    "arrival": "missing drop",
+    "from_jail": "@lan6 reject",
+    "to_jail": "drop",
+    "to_host": "reject",
+    "guard": "@guarded6 drop",
+    "forward": "jump guard",
+    "input": "jump to_host",
+    "postrouting": "masquerade",
+}
+"""By chain, what its last rule says: a look whether they are whole."""
 
 _SETS = [
     "jails",
@@ -162,8 +179,19 @@ class Nft:
         return self._library
 
     def exists(self) -> bool:
-        """Whether our table stands."""
-        return self.try_apply(f"list chain {_T} from_jail")
+        """Whether our table stands, with its rules: somebody may have flushed them."""
+        return all(words in self._list(f"chain {_T} {c}") for c, words in _LAST_WORDS.items())
+
+    def _list(self, what: str) -> str:
+        """What nft(8) prints of something; nothing where it is not there."""
+        with self._lock:
+            library = self._open()
+            if library is not None:
+                return str(library.cmd(f"list {what}")[1])
+        try:
+            return process.run(["nft", "list", *what.split()])
+        except NetjailError:
+            return ""
 
     def remove_table(self) -> None:
         """Delete our table if it is there."""
