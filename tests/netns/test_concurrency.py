@@ -62,7 +62,7 @@ def test_up_and_down_racing(host: Host) -> None:
     host.profile("lab")
     host.tunnel("vpn", through="lab")
     rng = random.Random(7)
-    for _ in range(12):
+    for _ in range(6):
         verbs = [rng.choice(["up", "down"]) for _ in range(4)]
         names = [rng.choice(["lab", "vpn"]) for _ in verbs]
         racing = [
