@@ -145,7 +145,7 @@ def timed(act: Callable[[], object]) -> float:
 def run(argv: Sequence[str], env: Mapping[str, str] | None = None, expect: int = 0) -> None:
     """Start a program, wait for its end. By posix_spawn(3): what we weigh does not count."""
     actions = [(os.POSIX_SPAWN_DUP2, _NULL, fd) for fd in (0, 1)]
-    pid = os.posix_spawn(argv[0], argv, dict(env or os.environ), file_actions=actions)
+    pid = os.posix_spawn(argv[0], list(argv), dict(env or os.environ), file_actions=actions)
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     if status != expect:
         raise SystemExit(f"{' '.join(argv)}: exit status {status}")

@@ -33,7 +33,9 @@ ENV = {
 """What is set is what a root shell has; nothing of sudo's, so that it is -u that decides."""
 VETH = 'version = 1\n[uplink]\nkind = "veth"\n[dns]\nmode = "static"\nservers = ["192.0.2.1"]\n'
 NEIGHBOUR = "neighbour"
-"""Namespace beyond the host's uplink, at 192.0.2.1 and 2001:db8::1."""
+"""Namespace beyond the host's uplink: its router at 192.0.2.1 and 2001:db8::1."""
+BEYOND = "198.51.100.1"
+"""The neighbour by an address that is not of the host's own network, which is fenced off."""
 
 _SETUP = """
 set -e
@@ -56,6 +58,8 @@ ip -n neighbour link set lo up
 ip -n neighbour addr add 192.0.2.1/24 dev up1
 ip -n neighbour -6 addr add 2001:db8::1/64 dev up1 nodad
 ip -n neighbour link set up1 up
+ip -n neighbour addr add 198.51.100.1/32 dev lo
+ip -n neighbour route add default via 192.0.2.10
 ip route add default via 192.0.2.1
 ip -6 route add default via 2001:db8::1
 """

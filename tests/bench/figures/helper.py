@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import argparse
 
-from harness import Goal, Report, interleave, timed
-from host import Host, whole
+from harness import Goal, Report, command, interleave, timed
+from host import PYTHON, Host, whole
 
 ROUNDS = 100
 ASKED = "request: up of a jail that is up"
@@ -34,6 +34,7 @@ def measure(options: argparse.Namespace) -> list[Report]:
                     "request: hello": lambda: timed(lambda: client.call("hello")),
                     "command: netjail up lab": whole("up", "lab"),
                     "command: netjail --version": whole("--version"),
+                    "python3 -I -S -c pass": command([PYTHON, "-I", "-S", "-c", "pass"]),
                 },
                 options.rounds or ROUNDS,
             )

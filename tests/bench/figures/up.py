@@ -26,14 +26,14 @@ def measure(options: argparse.Namespace) -> list[Report]:
             client.call("up", {"profile": "base"})  # the first one also makes the table
 
             def down(name: str) -> Callable[[], object]:
-                return lambda: (client.call("down", {"profiles": [name]}), host.settle())
+                return lambda: client.call("down", {"profiles": [name]})
 
             def ask() -> object:
                 return client.call("up", {"profile": "asked"})
 
             contenders: dict[str, Contender] = {
-                ASKED: after(lambda: timed(ask), down("asked")),
-                COMMAND: after(whole("up", "called"), down("called")),
+                ASKED: after(lambda: timed(ask), down("asked"), host.settle),
+                COMMAND: after(whole("up", "called"), down("called"), host.settle),
                 SCRIPT: after(
                     lambda: timed(lambda: byhand.up("hand", 1)),
                     lambda: byhand.down("hand"),
