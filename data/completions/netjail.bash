@@ -10,7 +10,7 @@ __netjail_verb() {
     flags='' values='' places='' whole=''
     case $1 in
         run)
-            flags='-u --user --wait --no-wait -h --help'
+            flags='-u --user --wait --no-wait -d --detach -h --help'
             values='-u:user --user:user --wait:none' places='profile program' whole=1 ;;
         shell)
             flags='-u --user --wait --no-wait -h --help'

@@ -114,6 +114,7 @@ complete -c netjail -n "__netjail_at profile" -a validate -d 'check profile file
 complete -c netjail -n "__netjail_options run" -s u -l user -x -a '(__fish_complete_users)' -d 'run as this user (default: the one who called sudo, else root)'
 complete -c netjail -n "__netjail_options run" -l wait -x -d 'how long to wait for the tunnel to answer (default: 5 where it was down, else 0)'
 complete -c netjail -n "__netjail_options run" -l no-wait -d 'the same as --wait 0'
+complete -c netjail -n "__netjail_options run" -s d -l detach -d 'return as soon as the program runs, in a session of its own without terminal'
 complete -c netjail -n "__netjail_options run" -s h -l help -d 'this text'
 complete -c netjail -n "__netjail_place run 0" -a '(__netjail_profiles)'
 complete -c netjail -n "__netjail_place run 1 +" -a '(__netjail_program)'

@@ -52,16 +52,17 @@ def _lock() -> int | None:
 
 def _undo_halves(rooms: Rooms) -> int:
     try:
-        kept = {adopted.name for adopted in rooms.engine.start()}
-        left = sorted(set(rooms.engine.known()) - kept)
+        found = rooms.engine.start()
     except NetjailError as error:
         log.error(f"cleanup: {error}")
         return 1
-    if kept:
-        log.info(f"cleanup: still up: {', '.join(sorted(kept))}")
-    if left:
-        log.error(f"cleanup: could not undo: {', '.join(left)}; the next helper tries again")
-    return 1 if left else 0
+    up = [adopted.name for adopted in found if adopted.state != "stuck"]
+    stuck = [adopted for adopted in found if adopted.state == "stuck"]
+    if up:
+        log.info(f"cleanup: still up: {', '.join(sorted(up))}")
+    for adopted in stuck:
+        log.error(f"cleanup: {adopted.name}: {adopted.reason}; the next helper tries again")
+    return 1 if stuck else 0
 
 
 def _remove_socket(path: str) -> None:

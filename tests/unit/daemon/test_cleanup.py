@@ -18,19 +18,15 @@ from netjail.daemon import cleanup
 
 
 class Engine:
-    """As the real one after `start`: what could not be undone is still known."""
+    """As the real one: gives what stands, and what it could not undo."""
 
     def __init__(self) -> None:
-        self.kept = [FakeAdopted("vpn")]
-        self.stuck: list[str] = []
+        self.found = [FakeAdopted("vpn")]
         self.started = 0
 
     def start(self) -> list[FakeAdopted]:
         self.started += 1
-        return self.kept
-
-    def known(self) -> list[str]:
-        return [adopted.name for adopted in self.kept] + self.stuck
+        return self.found
 
 
 class Rooms(FakeRooms):
@@ -85,7 +81,7 @@ def test_nothing_there_needs_no_engine(run_dir: Path) -> None:
 
 def test_says_what_it_could_not_undo(run_dir: Path) -> None:
     rooms = Rooms()
-    rooms.engine.stuck = ["lab"]
+    rooms.engine.found.append(FakeAdopted("lab", "stuck", "could not be undone"))
     assert run(rooms, run_dir) == 1
 
 
