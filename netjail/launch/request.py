@@ -258,7 +258,10 @@ def _strings(data: bytes) -> bytes:
 
 def _environ() -> bytes:
     """Our environment as it was given to us, without what Python adds to it."""
-    fd = posix.open("/proc/self/environ", posix.O_RDONLY | posix.O_CLOEXEC)
+    try:
+        fd = posix.open("/proc/self/environ", posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError:  # of a process that has changed its user it is root's
+        return b"\0".join(name + b"=" + value for name, value in posix.environ.items())
     try:
         return b"".join(iter(lambda: posix.read(fd, 65536), b"")).rstrip(b"\0")
     finally:

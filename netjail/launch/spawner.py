@@ -130,7 +130,8 @@ class Spawner:
     def _start(self, number: int, cgroup: str | None, kept: bool, order: int) -> None:
         kind = _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC
         ours, theirs = (s.detach() for s in _socket.socketpair(_socket.AF_UNIX, kind))
-        reader, writer = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
+        reader, writer = posix.pipe2(posix.O_CLOEXEC)
+        posix.set_blocking(writer, False)  # it is empty; but whatever its reader does to it
         keep = []
         try:
             pid = self._fork(cgroup)

@@ -136,8 +136,8 @@ class UserBox:
     def as_user(self, argv: Sequence[str], uid: int = ALICE) -> list[str]:
         """The same as a user: with their groups, and no capability."""
         groups = f"{uid},{READERS}" if uid == ALICE else str(uid)
-        words = ["setpriv", "--reuid", str(uid), "--regid", str(uid), "--groups", groups]
-        return self.argv([*words, "--inh-caps=-all", *argv])
+        words = ["--reuid", str(uid), "--regid", str(uid), "--groups", groups, "--inh-caps=-all"]
+        return self.argv(["setpriv", *words, *argv])
 
     def env(self, uid: int = ALICE, **more: str) -> dict[str, str]:
         name = {ALICE: "alice", BOB: "bob", MALLORY: "mallory"}[uid]
@@ -164,7 +164,8 @@ class UserBox:
             options.setdefault("stdin", subprocess.DEVNULL)
         argv = self.as_user([*prefix, self.launcher, *words], uid)
         options.setdefault("start_new_session", True)
-        return subprocess.run(argv, env=env or self.env(uid), **options)
+        env = self.env(uid) if env is None else env
+        return subprocess.run(argv, env=env, **options)
 
     def popen(
         self,
@@ -176,7 +177,8 @@ class UserBox:
     ) -> subprocess.Popen[str]:
         options.setdefault("start_new_session", True)
         argv = self.as_user([*prefix, self.launcher, *words], uid)
-        return subprocess.Popen(argv, env=env or self.env(uid), text=True, **options)
+        env = self.env(uid) if env is None else env
+        return subprocess.Popen(argv, env=env, text=True, **options)
 
     def start_helper(self, *options: str, uids: Sequence[int] = (ALICE, BOB)) -> int:
         """A helper that serves `uids`; its pid."""
