@@ -27,6 +27,8 @@ install -m 755 "$vm/seat-shell.sh" /usr/local/bin/seat-shell
 printf '\n[ "$(tty)" != /dev/tty1 ] || exec seat-shell\n' >>/home/alice/.profile
 
 # Sessions without a seat come by ssh, from root to both users.
+systemctl disable ssh.service
+systemctl enable ssh.socket
 install -d -m 700 /root/.ssh
 ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519
 for user in alice bob; do
@@ -49,6 +51,11 @@ systemctl mask NetworkManager-wait-online.service systemd-networkd-wait-online.s
     apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
     e2scrub_reap.service fstrim.timer systemd-timesyncd.service man-db.timer \
     NetworkManager-dispatcher.service ModemManager.service keyboard-setup.service \
+    dev-hugepages.mount dev-mqueue.mount sys-kernel-debug.mount sys-kernel-tracing.mount \
+    sys-kernel-config.mount sys-fs-fuse-connections.mount systemd-binfmt.service \
+    modprobe@configfs.service modprobe@drm.service modprobe@fuse.service \
+    modprobe@dm_mod.service modprobe@loop.service modprobe@efi_pstore.service \
+    systemd-pstore.service systemd-update-utmp.service systemd-network-generator.service \
     console-setup.service
 
 install -D -m 755 "$vm/start.sh" /usr/local/lib/netjail-tests/start
