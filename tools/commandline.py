@@ -67,6 +67,7 @@ class Verb:
 
 GLOBAL = (
     Option(("--json",), "print one line of JSON instead of text", None, ""),
+    Option(("--no-ask-password",), "fail rather than ask for a password", None, ""),
     Option(("-h", "--help"), "list the verbs", None, ""),
     Option(("-V", "--version"), "print the version", None, ""),
 )

@@ -102,7 +102,9 @@ def zsh(known: list[Verb]) -> str:
     options = " \\\n        ".join(
         spec
         for option in GLOBAL
-        for spec in _zsh_option(option, "" if option.flags == ("--json",) else "(- *)")
+        for spec in _zsh_option(
+            option, "(- *)" if option.flags[-1] in ("--help", "--version") else ""
+        )
     )
     return _fill("zsh", VERBS=firsts, CASES="\n".join(cases), GLOBAL=options)
 

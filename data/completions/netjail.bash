@@ -113,7 +113,7 @@ _netjail() {
     while ((i < COMP_CWORD)) && [[ ${COMP_WORDS[i]} == -* ]]; do ((i++)); done
     if ((i == COMP_CWORD)); then
         words='run shell ps kill up down list status plan import export profile doctor setup demo help'
-        [[ $cur != -* ]] || words='--json -h --help -V --version'
+        [[ $cur != -* ]] || words='--json --no-ask-password -h --help -V --version'
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
         return
     fi

@@ -87,6 +87,7 @@ end
 
 complete -c netjail -f
 complete -c netjail -n "__netjail_at ''" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_at ''" -l no-ask-password -d 'fail rather than ask for a password'
 complete -c netjail -n "__netjail_at ''" -s h -l help -d 'list the verbs'
 complete -c netjail -n "__netjail_at ''" -s V -l version -d 'print the version'
 complete -c netjail -n "__netjail_at ''" -a run -d 'run a program in a profile\'s network'

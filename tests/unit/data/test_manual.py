@@ -88,6 +88,15 @@ def test_every_verb_and_option() -> None:
 
 
 @needs_man
+def test_every_option_before_the_verb() -> None:
+    listed = re.findall(r"^  (--[a-z-]+)", app.all_verbs().split("Options before")[1], re.MULTILINE)
+    assert {"--json", "--version"} <= set(listed)
+    text = shown("netjail.1").split("\nOPTIONS\n")[1].split("\nTHE VERBS")[0]
+    for flag in listed:
+        assert flag in text
+
+
+@needs_man
 def test_every_key() -> None:
     text = shown("netjail.profile.5")
     for key in keys.KEYS:
