@@ -2,7 +2,7 @@
 """A user's program that does on the bus and the socket what it is told, line by line of JSON.
 
 [id, "call", path, interface.member, signature, values], [id, "ask", method, params, interactive],
-[id, "agent", behaviour], [id, "hang up", what]: each is answered by {"id", "result"} or {"id",
+[id, "agent", behaviour, pid], [id, "hang up", what]: each is answered by {"id", "result"} or {"id",
 "error": [name, message]}, in any order. Signals and what the agent is asked are told as they come.
 """
 
@@ -85,7 +85,10 @@ def ask(number: int, method: str, params: dict[str, Any], interactive: bool) -> 
         say(id=number, error=["connect", str(error)])
         return
     request = {"v": 1, "id": 1, "method": method, "params": params, "interactive": interactive}
-    sock.sendall(json.dumps(request).encode() + b"\n")
+    try:
+        sock.sendall(json.dumps(request).encode() + b"\n")
+    except BrokenPipeError:
+        pass  # refused before it was heard; the reason can be read
     kept.append(sock)
     GLib.io_add_watch(sock.fileno(), GLib.IOCondition.IN, partial(heard, number, sock, bytearray()))
 
@@ -113,13 +116,12 @@ def heard(number: int, sock: socket.socket, said: bytearray, *_: Any) -> bool:
     return bool(data)
 
 
-def agent(number: int, behaviour: str) -> None:
+def agent(number: int, behaviour: str, pid: int) -> None:
+    """For a process of the same user."""
     node = Gio.DBusNodeInfo.new_for_xml(AGENT_XML)
-    bus.register_object(
-        "/agent", node.interfaces[0], partial(agent_called, behaviour), None, None
-    )
+    bus.register_object("/agent", node.interfaces[0], partial(agent_called, behaviour), None, None)
     subject = ("unix-process", {
-        "pid": GLib.Variant("u", os.getpid()),
+        "pid": GLib.Variant("u", pid),
         "start-time": GLib.Variant("t", 0),
         "uid": GLib.Variant("i", os.getuid()),
     })  # fmt: skip
@@ -167,12 +169,23 @@ def authenticate(cookie: str, password: str, invocation: Any) -> bool:
     return False
 
 
+unread = bytearray()
+
+
 def told(_source: Any, _condition: Any) -> bool:
-    line = sys.stdin.readline()
-    if not line:
+    data = os.read(0, 1 << 20)
+    if not data:
         loop.quit()
         return False
-    number, what, *words = json.loads(line)
+    unread.extend(data)
+    while b"\n" in unread:
+        line, _, rest = bytes(unread).partition(b"\n")
+        unread[:] = rest
+        do(*json.loads(line))
+    return True
+
+
+def do(number: int, what: str, *words: Any) -> None:
     try:
         if what == "call":
             call(number, *words)
@@ -189,7 +202,6 @@ def told(_source: Any, _condition: Any) -> bool:
             say(id=number, result=None)
     except Exception as error:
         say(id=number, error=["puppet", repr(error)])
-    return True
 
 
 def signalled(_c: Any, sender: str, path: str, interface: str, member: str, values: Any) -> None:
@@ -197,8 +209,6 @@ def signalled(_c: Any, sender: str, path: str, interface: str, member: str, valu
         say(signal=[path, interface, member, list(values.unpack())])
 
 
-bus.signal_subscribe(
-    None, None, None, None, None, Gio.DBusSignalFlags.NONE, signalled
-)
+bus.signal_subscribe(None, None, None, None, None, Gio.DBusSignalFlags.NONE, signalled)
 GLib.io_add_watch(sys.stdin.fileno(), GLib.IOCondition.IN | GLib.IOCondition.HUP, told)
 loop.run()

@@ -83,8 +83,8 @@ def missing() -> str | None:
         import gi
 
         gi.require_version("PolkitAgent", "1.0")
-        from gi.repository import PolkitAgent  # noqa: F401
         import pydbus  # noqa: F401
+        from gi.repository import PolkitAgent  # noqa: F401
     except (ImportError, ValueError) as error:
         return f"not installed: {error}"
     probe = subprocess.run(["unshare", "-mnp", "--fork", "true"], capture_output=True, text=True)
@@ -94,9 +94,9 @@ def missing() -> str | None:
 class World:
     def __init__(self, polkit: bool = True, rules: str = RULES) -> None:
         script = _SETUP + "echo ready\nexec sleep 3600"
+        shell = ["sh", "-c", script]
         self._holder = subprocess.Popen(
-            ["unshare", "-mnp", "--propagation", "private", "--fork", "--kill-child"]
-            + ["sh", "-c", script],
+            ["unshare", "-mnp", "--propagation", "private", "--fork", "--kill-child", *shell],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
@@ -234,7 +234,7 @@ class World:
 
     def stop_bus(self) -> None:
         assert self._bus is not None
-        self._bus.kill()
+        self._inside_kill(self._bus, 9)
         self._bus.wait()
         self.path(BUS_SOCKET).unlink(missing_ok=True)
 
@@ -377,9 +377,10 @@ class Client:
             return error
         raise AssertionError(f"{member} was answered: {result}")
 
-    def agent(self, behaviour: str) -> None:
-        """Register a polkit agent for this process: "right", "wrong", "dismiss" or "wait"."""
-        self.do("agent", behaviour).get()
+    def agent(self, behaviour: str, pid: int | None = None) -> None:
+        """Register a polkit agent for this process, or another of the same user: "right", "wrong",
+        "slow" (and right), "dismiss" or "wait"."""
+        self.do("agent", behaviour, pid or self.pid).get()
 
     def signal(self, member: str, seconds: float = 10) -> list[Any]:
         """The next signal of this name: [sender's path, interface, member, values]."""
