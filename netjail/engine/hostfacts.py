@@ -13,7 +13,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Network, ip_address
 
 from netjail import names
-from netjail.engine import hostdns, ns, process
+from netjail.engine import hostdns, ns, process, sysctl
 from netjail.engine.netlink import Socket, index_of
 from netjail.errors import NetjailError
 from netjail.profile.model import Address, Endpoint
@@ -166,9 +166,9 @@ class HostFacts:
 
 
 def read_sysctl(key: str) -> str | None:
-    """A value below /proc/sys in the calling thread's namespace, or None."""
+    """A value below /proc/sys, or None. The thread must be in the host's network."""
     try:
-        fd = os.open(f"/proc/sys/{key}", os.O_RDONLY | os.O_CLOEXEC)
+        fd = sysctl.open_on_host(key, os.O_RDONLY)
     except OSError:
         return None
     try:

@@ -16,7 +16,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from netjail import names
-from netjail.engine import files, nft, pinned
+from netjail.engine import files, nft, pinned, sysctl
 from netjail.engine.hostfacts import read_sysctl
 from netjail.engine.netlink import (
     Socket,
@@ -279,7 +279,7 @@ class HostNet:
 def _write(key: str, value: str) -> None:
     """Write below /proc/sys; an interface that is gone needs nothing."""
     try:
-        fd = os.open(f"/proc/sys/{key}", os.O_WRONLY | os.O_CLOEXEC)
+        fd = sysctl.open_on_host(key, os.O_WRONLY)
     except FileNotFoundError:
         return
     except OSError as error:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from netjail import names
+from netjail.engine import sysctl
 from netjail.engine.netlink import Socket, set_link
 from netjail.errors import NetjailError
 from netjail.launch import syscalls
@@ -160,7 +161,7 @@ _DEFAULTS = (
 
 def _write_sysctl(key: str, value: str) -> None:
     try:
-        fd = os.open(f"/proc/sys/{key}", os.O_WRONLY | os.O_CLOEXEC)
+        fd = sysctl.open_in_jail(key, os.O_WRONLY)
     except FileNotFoundError:  # a kernel without IPv6
         return
     try:

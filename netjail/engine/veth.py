@@ -10,7 +10,7 @@ import socket
 import sys
 
 from netjail import names
-from netjail.engine import files, ns, process
+from netjail.engine import files, ns, process, sysctl
 from netjail.engine.context import Context
 from netjail.engine.netlink import (
     NetlinkError,
@@ -67,10 +67,13 @@ def apply(wanted: VethPair, _context: Context) -> None:
 
 def _write(key: str, value: str) -> None:
     try:
-        with open(f"/proc/sys/{key}", "w", encoding="ascii") as file:
-            file.write(value)
+        fd = sysctl.open_on_host(key, os.O_WRONLY)
     except FileNotFoundError:  # no IPv6 in this kernel
-        pass
+        return
+    try:
+        os.write(fd, value.encode())
+    finally:
+        os.close(fd)
 
 
 def present(wanted: VethPair, _context: Context) -> bool:
