@@ -411,14 +411,8 @@ class _ProfileObject:
         self._ask(sender, reply, options, "down", then, profiles=[self._name])
 
     def _Launch(self, sender: str, reply: Reply, options: Options, argv: list[str]) -> None:
-        """Without a terminal. All that is known here of starting programs: what `launch` takes
-        besides the profile (argv, and options by their names), and that its result has a pid."""
-        if "launch" not in METHODS:
-            raise NetjailError(
-                "not-yet",
-                "programs cannot be started over the bus yet",
-                f"netjail run {self._name} PROGRAM",
-            )
+        """Without a terminal. Of what the options do not say (env, umask, directory), the calling
+        process's own is taken, but for the directory, which is / then."""
 
         def then(result: Result) -> None:
             reply.value(result["pid"])

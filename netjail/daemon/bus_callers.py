@@ -104,12 +104,14 @@ class Callers:
             (credentials,) = connection.call_finish(result).unpack()
             uid = credentials["UnixUserID"]
             pid = credentials.get("ProcessID", 0)
+            label = bytes(credentials.get("LinuxSecurityLabel", b"")).rstrip(b"\0")
         except (GLib.Error, KeyError) as error:
             log.debug(f"{caller.name}: cannot tell who it is: {error}")
             self._forget(caller.name)
             answer = NetjailError("not-authorised", "the bus does not say whose request this is")
         else:
-            caller.known = origin.of_process(uid, -1, pid, caller.name)
+            context = label.decode("utf-8", "surrogateescape")
+            caller.known = origin.on_bus(uid, pid, caller.name, context)
             answer = caller
         waiting, caller.waiting = caller.waiting, []
         for then in waiting:

@@ -95,7 +95,8 @@ PROFILE_XML = f"""<node>
 {_property("Health", "aa{sv}")}
 </interface>
 </node>"""
-"""Options besides the common one: Up `wait` d (seconds for the first handshake); Down `kill` b.
+"""Options besides the common one: Up `wait` d (seconds for the first handshake); Down `kill` b;
+Launch `env` as, `directory` s, `umask` u, `wait` d.
 Progress goes to the caller of a running method alone."""
 
 FLEETING = frozenset({"LastHandshake", "Received", "Sent", "Apps"})

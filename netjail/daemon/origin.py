@@ -82,6 +82,22 @@ def of_process(uid: int, gid: int, pid: int, sender: str | None = None) -> Peer:
         os.close(pidfd)
 
 
+def on_bus(uid: int, pid: int, sender: str, label: str | None) -> Peer:
+    """A caller on the bus, whose uid, pid and label (a security context) the bus knows. Its group
+    is the process's own, since the bus does not say which of them is the first."""
+    peer = of_process(uid, _gid(pid), pid, sender)
+    return replace(peer, start=peer.start or start_time(pid), label=label or None)
+
+
+def _gid(pid: int) -> int:
+    """The real group of a process; -1, which nobody has, if there is none."""
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:
+            return int(file.read().partition(b"\nGid:")[2].split()[0])
+    except (OSError, IndexError, ValueError):
+        return -1
+
+
 def start_time(pid: int) -> int | None:
     """Clock ticks from boot to the beginning of a process; None if there is none."""
     try:

@@ -161,6 +161,33 @@ def test_what_is_not_there_yet_says_so(people: People, made: Made) -> None:
     assert error.name == "org.netjail.Error.NotYet"
 
 
+def test_launch(world: World, people: People, made: Made) -> None:
+    alice, name = people["alice"], made()
+    script = "id -u; id -g; id -G; pwd; echo $COLOUR; umask; ip -br link; cat <&0 | wc -c"
+    launch = ("asa{sv}", ["sh", "-c", f"exec > /run/home/alice/said; {script}; sleep 100"])
+    options = {
+        "env": option("as", ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "COLOUR=blue"]),
+        "directory": option("s", "/run/home/alice"),
+        "umask": option("u", 0o27),
+    }
+    pid = alice.call(path(name), P + "Launch", *launch, options)
+    said = world.path("/run/home/alice/said")
+    wait_for(lambda: said.exists() and said.read_text().endswith("0\n"), "it says nothing")
+    lines = said.read_text().splitlines()
+    assert lines[:6] == ["4001", "4001", "4001", "/run/home/alice", "blue", "0027"]
+    assert [line.split()[0] for line in lines[6:-1]] == ["lo"]
+    apps = alice.call(path(name), PROPERTIES + "Get", "ss", names.BUS_PROFILE, "Apps")
+    assert pid in [each[0] for each in apps]
+    error = people["bob"].error(path(name), P + "Launch", "asa{sv}", ["true"], {})
+    assert error.name == "org.netjail.Error.NotAuthorised"
+    for argv in (["/nowhere"], []):
+        error = alice.error(path(name), P + "Launch", "asa{sv}", argv, {})
+        assert error.name.startswith("org.netjail.Error."), error
+    assert alice.call(path(name), P + "Kill", "auua{sv}", [], 9, {})
+    root = people["root"].call(path(name), P + "Launch", "asa{sv}", ["true"], {})
+    assert root > 0
+
+
 def test_properties_are_read_only(people: People, made: Made) -> None:
     name = made()
     root = people["root"]

@@ -56,7 +56,7 @@ leaf = (
 )
 variant = leaf.map(lambda x: {"v": x})
 keys = st.sampled_from(
-    ["auth.no_user_interaction", "replace", "down", "kill", "wait", "profile", "uid", "text", ""]
+    ["auth.no_user_interaction", "replace", "down", "kill", "wait", "profile", "uid", "env", "umask"]
 )
 options = st.dictionaries(keys | text, variant, max_size=3)
 toml = st.sampled_from([none(), none(["alice"]), none([]), "users = 7", 'users = ["\\\\"]']) | text
@@ -110,6 +110,9 @@ def test_garbage(people: dict[str, Client], fuzzed: str, member: str, who: str) 
     def attack(where: str, values: list[Any]) -> None:
         if member == P + "Up":
             values[0].pop("wait", None)  # an hour would do, and take as long
+        if member == P + "Launch":
+            values[1].pop("wait", None)
+            values[0] = ["true", *values[0]] if values[0] else []
         try:
             client.call(where, member, METHODS[member], *values)
         except BusError as error:
