@@ -31,9 +31,11 @@ _MOST = 4096
 
 _syscall = ctypes.CDLL(None, use_errno=True).syscall
 _lock = threading.Lock()
-_known: dict[int, str | None] = {}
-"""Mount points by the mounts' ids, which are never given again; None where they do not matter.
-That a mount is moved (`mount --move`) is not reckoned with: a launch skips what is gone."""
+_seen: set[int] = set()
+"""The ids of all mounts that have been looked at; an id is never given again."""
+_points: dict[int, str] = {}
+"""Where those of them are that matter. That a mount is moved (`mount --move`) is not reckoned
+with: a launch skips what is gone."""
 
 
 def below_etc_and_sys() -> list[str]:
@@ -52,14 +54,18 @@ def below_etc_and_sys() -> list[str]:
 def _ask() -> list[str]:
     """By system calls. Raises OSError."""
     with _lock:
-        mounted = set(_list())
-        for gone in _known.keys() - mounted:
-            del _known[gone]
-        for mount in mounted - _known.keys():
+        mounted = _list()
+        new = [mount for mount in mounted if mount not in _seen]
+        if len(_seen) + len(new) > len(mounted):  # some have gone
+            _seen.intersection_update(mounted)
+            for gone in _points.keys() - _seen:
+                del _points[gone]
+        for mount in new:
             point = _point(mount)
-            matters = point is not None and point.startswith(_BELOW)
-            _known[mount] = point if matters else None
-        return [point for point in _known.values() if point is not None]
+            if point is not None and point.startswith(_BELOW):
+                _points[mount] = point
+        _seen.update(new)
+        return list(_points.values())
 
 
 def _list() -> list[int]:

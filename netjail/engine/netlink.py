@@ -291,9 +291,14 @@ class Socket:
 
     def way_to(self, address: str) -> int | None:
         """Index of the link by which the kernel would send to an address, or None."""
-        raw = self._route_to(address, 0)
-        oif = None if raw is None else attribute(raw, 28, _RTA_OIF)
-        return None if oif is None else _U32.unpack(oif)[0]
+        # The table's entry, not the route made from it: for IPv6 that has a source address chosen
+        # among those of all links. Only an entry with several ways needs one of them chosen.
+        for flags in (_RTM_F_FIB_MATCH, 0):
+            raw = self._route_to(address, flags)
+            oif = None if raw is None else attribute(raw, 28, _RTA_OIF)
+            if oif is not None:
+                return int(_U32.unpack(oif)[0])
+        return None
 
     def prefix_to(self, address: str) -> int | None:
         """Prefix length of the entry in the routing table that covers an address, or None."""

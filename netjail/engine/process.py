@@ -27,6 +27,9 @@ PACKAGES = {
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where the helper looks for programs, whatever PATH it was started with."""
 
+_found: dict[tuple[str, str], str] = {}
+"""Where programs were at the last look, by name and PATH."""
+
 
 @dataclass(frozen=True, slots=True)
 class Process:
@@ -43,6 +46,9 @@ class Process:
 
 def program(name: str) -> str:
     """Absolute path of a program. Raises missing-program with the package that has it."""
+    found = _found.get((name, PATH))
+    if found is not None and os.access(found, os.X_OK):
+        return found
     found = shutil.which(name, path=PATH)
     if found is None:
         raise NetjailError(
@@ -51,6 +57,7 @@ def program(name: str) -> str:
             f"install it: sudo apt install {PACKAGES.get(name, name)} "
             f"(the package is called {PACKAGES.get(name, name)} on Debian and Ubuntu)",
         )
+    _found[name, PATH] = found
     return found
 
 
