@@ -89,7 +89,7 @@ class Spawning:
             # posix_spawn(3): glibc's leaves signals 32 and 33 ignored, in every program then.)
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", os.path.abspath(spawner.__file__)],
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 cwd="/",
                 env={"LANG": "C.UTF-8"},
                 start_new_session=True,

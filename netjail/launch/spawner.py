@@ -29,7 +29,7 @@ if not __package__:
     if sys.path and sys.path[0] == _here:
         del sys.path[0]
     sys.path.insert(0, _here.rpartition("/")[0].rpartition("/")[0])
-    import netjail.names
+    import netjail.names  # noqa: F401 - this netjail, no other
 
     del sys.path[0]
 

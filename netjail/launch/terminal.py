@@ -37,7 +37,9 @@ class Terminal:
         """`fd`: our controlling terminal, opened for us alone, non-blocking."""
         self._tty = fd
         self._master = self._slave = -1
-        self._modes = termios.tcgetattr(fd)
+        self._modes: list[Any] = []
+        """The user's, while it is raw."""
+        self._copied = False
         self._ours = [_is_ours(number) for number in (0, 1, 2)]
         piped = any(_is_pipe(number) for number in (0, 1))
         self._wanted = self._ours[0] and not piped
@@ -50,7 +52,8 @@ class Terminal:
     def open(self) -> None:
         """Make the pair, like the user's terminal."""
         self._master, self._slave = posix.openpty()
-        termios.tcsetattr(self._slave, termios.TCSANOW, self._modes)
+        if self._in_foreground():
+            self._copy_modes()
         self._copy_size()
 
     def descriptors(self) -> list[int]:
@@ -71,6 +74,13 @@ class Terminal:
         except OSError:
             return False
 
+    def _copy_modes(self) -> None:
+        """To the program's, once: while we are in the background, the user's has those with which
+        the shell reads its lines."""
+        if not self._copied:
+            self._copied = True
+            termios.tcsetattr(self._master, termios.TCSANOW, termios.tcgetattr(self._tty))
+
     def _copy_size(self) -> None:
         try:
             size = fcntl.ioctl(self._tty, termios.TIOCGWINSZ, bytes(8))
@@ -85,6 +95,7 @@ class Terminal:
         if not self._raw:
             try:
                 self._modes = termios.tcgetattr(self._tty)
+                self._copy_modes()
                 termios.tcsetattr(self._tty, termios.TCSADRAIN, _raw(self._modes))
                 self._raw = True
             except (OSError, termios.error):

@@ -88,8 +88,8 @@ def same(one: dict[str, Any], other: dict[str, Any]) -> None:
     for found in (one, other):
         for name in ("leads", "tty", "fds"):
             found.pop(name)
-    for name in one:
-        assert one[name] == other[name], name
+    for name, value in one.items():
+        assert value == other[name], name
 
 
 # The user's own ---------------------------------------------------------------------------------
@@ -307,8 +307,8 @@ def test_signals_are_passed_on(box: UserBox, name: str) -> None:
 
 def test_what_the_caller_ignores_is_ignored(box: UserBox) -> None:
     script = "echo ready; read line; echo $line"
-    child = box.popen("run", "lab", "sh", "-c", script, stdin=subprocess.PIPE,
-                      stdout=subprocess.PIPE, prefix=["nohup"], stderr=subprocess.DEVNULL)  # fmt: skip
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    child = box.popen("run", "lab", "sh", "-c", script, prefix=["nohup"], **pipes)
     assert child.stdout is not None
     assert child.stdout.readline() == "ready\n"
     child.send_signal(signal.SIGHUP)
