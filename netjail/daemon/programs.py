@@ -4,6 +4,7 @@ cannot come to mean another process."""
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 import select
@@ -109,7 +110,9 @@ def _open(pids: Iterable[int]) -> dict[int, int]:
             descriptors[pid] = os.pidfd_open(pid)
         except ProcessLookupError:
             continue
-        except OSError:
+        except OSError as error:
+            if error.errno in (errno.EINVAL, errno.ENOENT):
+                continue  # a thread's number, not a process's
             _close(descriptors.values())
             raise
     return descriptors

@@ -7,19 +7,13 @@ import itertools
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import world as worlds
-
-MANAGER = "/org/netjail/Netjail1"
-M = "org.netjail.Netjail1.Manager."
-P = "org.netjail.Netjail1.Profile."
-PROPERTIES = "org.freedesktop.DBus.Properties."
-OBJECTS = "org.freedesktop.DBus.ObjectManager."
+from face import MANAGER, M, none
 
 _reason = worlds.missing()
 
@@ -60,12 +54,6 @@ def people(world: worlds.World) -> dict[str, worlds.Client]:
 _numbers = itertools.count(1)
 
 
-def none(users: list[str] | None = None) -> str:
-    """A profile's text; `users` None: the text does not say."""
-    said = "" if users is None else f"users = {users!r}\n".replace("'", '"')
-    return f'version = 1\n{said}\n[uplink]\nkind = "none"\n'
-
-
 @pytest.fixture
 def made(people: dict[str, worlds.Client]) -> Iterator[Callable[..., str]]:
     """Makes profiles as root; gives their names. They are removed again."""
@@ -88,23 +76,3 @@ def made(people: dict[str, worlds.Client]) -> Iterator[Callable[..., str]]:
             root.ask("profile.remove", name=name).get()
         except worlds.BusError as error:
             assert error.name == "no-such-profile", error
-
-
-def path(name: str) -> str:
-    return f"{MANAGER}/profile/{name.replace('_', '_5f').replace('-', '_2d')}"
-
-
-def outcome(answer: worlds.Answer) -> Any:
-    """The name of the error, or "yes"."""
-    try:
-        answer.get()
-    except worlds.BusError as error:
-        return error.name
-    return "yes"
-
-
-def option(signature: str, value: Any) -> dict[str, Any]:
-    return {"v": [signature, value]}
-
-
-QUIET = {"auth.no_user_interaction": option("b", True)}

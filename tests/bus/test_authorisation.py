@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import MANAGER, OBJECTS, PROPERTIES, QUIET, M, P, none, option, outcome, path
+from face import MANAGER, OBJECTS, PROPERTIES, QUIET, M, P, none, option, outcome, path
 from world import PASSWORD, RULES, USERS, Answer, BusError, Client, World, wait_for
 
 from netjail import names

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import MANAGER, OBJECTS, PROPERTIES, QUIET, M, P, none, option, path
+from face import MANAGER, OBJECTS, PROPERTIES, QUIET, M, P, none, option, path
 from world import BusError, Client, World, wait_for
 
 from netjail import names
@@ -186,6 +186,14 @@ def test_launch(world: World, people: People, made: Made) -> None:
     assert alice.call(path(name), P + "Kill", "auua{sv}", [], 9, {})
     root = people["root"].call(path(name), P + "Launch", "asa{sv}", ["true"], {})
     assert root > 0
+
+
+def test_a_thread_is_no_process(world: World, people: People, made: Made) -> None:
+    name = made(up=True)
+    threads = world.run("ls", f"/proc/{people['root'].pid}/task").stdout.split()
+    thread = next(int(each) for each in threads if int(each) != people["root"].pid)
+    error = people["root"].error(path(name), P + "Kill", "auua{sv}", [thread], 15, {})
+    assert error.name == "org.netjail.Error.Usage"
 
 
 def test_properties_are_read_only(people: People, made: Made) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from conftest import MANAGER, M, P, none, path
+from face import MANAGER, M, P, none, path
 from world import PASSWORD, BusError, World, wait_for
 
 from netjail import names

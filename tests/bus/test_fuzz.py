@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import MANAGER, OBJECTS, PROPERTIES, M, P, none, path
+from face import MANAGER, OBJECTS, PROPERTIES, M, P, none, path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from world import BusError, Client, World
@@ -56,7 +56,17 @@ leaf = (
 )
 variant = leaf.map(lambda x: {"v": x})
 keys = st.sampled_from(
-    ["auth.no_user_interaction", "replace", "down", "kill", "wait", "profile", "uid", "env", "umask"]
+    [
+        "auth.no_user_interaction",
+        "replace",
+        "down",
+        "kill",
+        "wait",
+        "profile",
+        "uid",
+        "env",
+        "umask",
+    ]
 )
 options = st.dictionaries(keys | text, variant, max_size=3)
 toml = st.sampled_from([none(), none(["alice"]), none([]), "users = 7", 'users = ["\\\\"]']) | text
