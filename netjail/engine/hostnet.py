@@ -12,6 +12,7 @@ import json
 import os
 import socket
 import threading
+from contextlib import suppress
 from ipaddress import ip_address
 from typing import Any
 
@@ -30,6 +31,7 @@ SAVED = f"{names.RUN_DIR}/host.json"
 _RTA_OIF = 4
 _RT_TABLE_LOCAL = 255
 _DEFAULT_MAX = 3
+_NO_GUARD: nft.Elements = {"guarded4": (), "guarded6": ()}
 _IFF_LOOPBACK = 0x8
 
 
@@ -117,15 +119,22 @@ class HostNet:
             before = (self._lan, dict(self._guard))
             self._look()
             alike: set[tuple[object, ...]] = set()
+            reset = False
             for jail in self._jails.values():
                 way = (jail.way_out, jail.lan, jail.ipv6)
-                if way in alike:  # what the host needs for it is done
-                    self._forward_own(jail)
-                else:
+                if way not in alike:
+                    # Who resets a switch (`sysctl net.ipv4.ip_forward=0`) resets all of a kind.
+                    reset = not _forwards(jail)
                     self._forward(jail, rebuild=False)
                     alike.add(way)
-            if before != (self._lan, self._guard) or not self._nft.exists():
+                elif reset:
+                    self._forward_own(jail)
+            if not self._nft.exists():
                 self._rebuild()
+            elif before != (self._lan, self._guard):
+                fresh = nft.replacing({**_NO_GUARD, **(self._lan or {}), **self._guard})
+                if not self._nft.try_apply(fresh):
+                    self._rebuild()
             for jail_ in list(self._pinned.values()):
                 try:
                     pinned.apply(jail_)
@@ -253,13 +262,20 @@ class HostNet:
             _write(key, value)
         return True
 
+    def write_again(self) -> None:
+        """Put back the file of what we switched on, from memory."""
+        with self._lock:
+            if self._before:
+                files.write(SAVED, json.dumps(self._before), 0o600)
+
     def _restore(self) -> None:
         saved = self._saved()
         for key, value in reversed(saved.items()):
             _write(key, value)
         self._before = None
         if saved:
-            os.unlink(SAVED)
+            with suppress(FileNotFoundError):
+                os.unlink(SAVED)
 
     # -- a pinned way out ------------------------------------------------------------------------
 
@@ -296,6 +312,14 @@ def _write(key: str, value: str) -> None:
         os.close(fd)
 
 
+def _forwards(jail: Masquerade) -> bool:
+    """Whether a jail's own interface forwards, as it was told to."""
+    switches = [f"net/ipv4/conf/{jail.host_if}/forwarding"]
+    if jail.ipv6:
+        switches.append(f"net/ipv6/conf/{jail.host_if}/force_forwarding")
+    return all(read_sysctl(key) in ("1", None) for key in switches)
+
+
 def _rp_filter(name: str) -> int:
     values = [read_sysctl(f"net/ipv4/conf/{i}/rp_filter") or "0" for i in ("all", name)]
     return max(int(value) for value in values)
@@ -313,7 +337,7 @@ def _on_link(netlink: Socket, family: int, own: set[int]) -> tuple[set[str], set
     networks: set[str] = set()
     outs: set[int] = set()
     near: set[int] = set()
-    for found in netlink.routes(family, accept):
+    for found in netlink.unicast_routes(family, accept):
         table = found.get_attr("RTA_TABLE") or found["table"]
         oif, hops = found.get_attr("RTA_OIF"), found.get_attr("RTA_MULTIPATH")
         if pinned.is_ours(table):

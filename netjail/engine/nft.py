@@ -116,6 +116,12 @@ def commands(verb: str, elements: Elements) -> str:
     )
 
 
+def replacing(elements: Elements) -> str:
+    """These sets with these elements and no others."""
+    flush = "\n".join(f"flush set {_T} {name}" for name in elements)
+    return f"{flush}\n{commands('add', elements)}"
+
+
 def table_text(elements: Iterable[Elements]) -> str:
     """The whole table with these elements, replacing whatever stands under its name, at once."""
     merged: dict[str, list[str]] = {}
