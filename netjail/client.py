@@ -15,12 +15,15 @@ import select
 import socket
 import sys
 import time
-from collections.abc import Callable
-from types import TracebackType
-from typing import Any
 
 from netjail import names
 from netjail.errors import NetjailError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing takes longer to import than a request takes
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Any
 
 START_SECONDS = 10.0
 """How long a helper may take from fork to listening."""
