@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ from typing import IO, Any
 from netjail.errors import NetjailError
 
 CLONE_NEWPID = 0x20000000
+CLOSE_SECONDS = 10
 HOME_DIR = "/run/root"
 """Root's home directory on the stage, so that nothing is written into the machine's."""
 HOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "holder.py")
@@ -37,6 +39,27 @@ def _check(result: int, what: str) -> None:
             f"the stage cannot be set up: {what}: {os.strerror(number)}",
             "run it as root, outside of a container that forbids namespaces",
         )
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ctrl-C and SIGTERM take effect at the end: a child that was started, but of which nobody
+    knows, would never be reaped, and the stage's process 1 cannot end before that."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python's signal handlers run in the main thread only
+        return
+    came: list[int] = []
+    before: dict[int, Any] = {}
+    try:
+        for number in map(int, (signal.SIGINT, signal.SIGTERM)):
+            if callable(signal.getsignal(number)):
+                before[number] = signal.signal(number, lambda n, _: came.append(n))
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in dict.fromkeys(came):
+            signal.raise_signal(number)
 
 
 @contextlib.contextmanager
@@ -121,12 +144,10 @@ class Node:
         self._children: list[subprocess.Popen[Any]] = []
         self._pidns = -1
         argv = [sys.executable, "-I", "-S", HOLDER, role, name, "shared" if shared else "private"]
-        if inside is None:
-            with _children_in(None):
-                self._holder = self._hold(argv)
-        else:
-            with _children_in(inside._pidns):
-                self._holder = self._hold([*inside._enter("mount", "root"), *argv])
+        if inside is not None:
+            argv = [*inside._enter("mount", "root"), *argv]
+        with _children_in(inside._pidns if inside is not None else None):
+            self._holder = self._hold(argv)
         self.pid = self._holder.pid
         self._pidns = os.open(f"/proc/{self.pid}/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
 
@@ -192,10 +213,11 @@ class Node:
                 variables[name] = value
         wd = cwd if cwd is not None else os.getcwd()
         enter = [*self._enter("mount", "net", "uts", "root"), f"--wdns={wd}", "--"]
-        with _children_in(self._pidns):
-            child = subprocess.Popen([*enter, *argv], env=variables, **options)
         self._children = [c for c in self._children if c.poll() is None]
-        self._children.append(child)
+        with uninterrupted():
+            with _children_in(self._pidns):
+                child = subprocess.Popen([*enter, *argv], env=variables, **options)
+            self._children.append(child)
         return child
 
     def run(
@@ -222,7 +244,11 @@ class Node:
             out, err = child.communicate(input, timeout=timeout)
         except BaseException:
             child.kill()
-            child.communicate()
+            child.wait()
+            for stream in (child.stdin, child.stdout, child.stderr):  # what it left may hold them
+                if stream is not None:
+                    with contextlib.suppress(OSError):
+                        stream.close()
             raise
         if check and child.returncode != 0:
             raise NetjailError(
@@ -254,7 +280,9 @@ class Node:
             if child.poll() is None:
                 child.kill()
         for child in [*self._children, self._holder]:
-            child.wait()
+            # It has been killed; should it not end, then it does when we have.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(CLOSE_SECONDS)
         for stream in (self._holder.stdin, self._holder.stdout, self._holder.stderr):
             if stream is not None:
                 with contextlib.suppress(OSError):

@@ -27,7 +27,7 @@ from types import TracebackType
 
 from netjail.demo import servers
 from netjail.demo.capture import Capture, capture
-from netjail.demo.nodes import Node, Output, queries
+from netjail.demo.nodes import Node, Output, queries, uninterrupted
 from netjail.demo.provider import Provider, start_dnsmasq
 from netjail.errors import NetjailError
 
@@ -155,8 +155,9 @@ class Stage:
 
     def _node(self, name: str, role: str) -> Node:
         inside = self._nodes[0] if self._nodes else None
-        node = Node(name, role, shared=self._shared_root, inside=inside)
-        self._nodes.append(node)
+        with uninterrupted():
+            node = Node(name, role, shared=self._shared_root, inside=inside)
+            self._nodes.append(node)
         return node
 
     def _build(self, kernel: bool) -> None:

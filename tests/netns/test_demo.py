@@ -142,8 +142,11 @@ def test_it_can_be_interrupted(number: int) -> None:
             if line.startswith("2."):
                 break
         child.send_signal(number)
-        rest = child.stdout.read()
-        assert child.wait(10) == 128 + number
+        try:
+            rest, _ = child.communicate(timeout=30)
+        finally:
+            child.kill()
+        assert child.returncode == 128 + number
     if number == signal.SIGINT:
         assert "Stopped" in rest
 
