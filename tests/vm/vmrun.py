@@ -26,8 +26,8 @@ import vmimage
 from vmimage import BuildError, Image, say
 
 GUEST = vmimage.HERE / "guest"
-TIME_LIMIT = 420.0
-"""Seconds for one boot with its suites; 60 to 150 is usual under emulation."""
+TIME_LIMIT = 600.0
+"""Seconds for one boot with its suites; 100 to 200 is usual under emulation."""
 KVM_SECONDS = 12.0
 """How long a kernel may take under KVM to find that it has no disk; one that works takes two."""
 MEMORY = "1536M"
