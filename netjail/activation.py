@@ -42,9 +42,12 @@ def start_helper() -> None:
     """Have the helper started; returns when it has its name. Raises ActivationError."""
     deadline = time.monotonic() + SECONDS
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(SECONDS)
         try:
-            sock.settimeout(SECONDS)
             sock.connect(_address())
+        except OSError as error:
+            raise ActivationError("", os.strerror(error.errno or 0)) from None
+        try:
             bus = _Bus(sock, deadline)
             bus.authenticate()
             bus.call("Hello")
@@ -52,7 +55,7 @@ def start_helper() -> None:
         except TimeoutError:
             raise ActivationError("timeout", f"no answer within {SECONDS:.0f} s") from None
         except OSError as error:
-            raise ActivationError("", os.strerror(error.errno or 0)) from None
+            raise ActivationError("closed", os.strerror(error.errno or 0)) from None
         except (ValueError, struct.error, IndexError):
             raise ActivationError("garbage", "the bus sent something that is not D-Bus") from None
 

@@ -268,11 +268,13 @@ class Rights:
 
 def own_text(text: str, user: str) -> str:
     """A profile's text, which says nothing of users, as that of a profile for `user` alone."""
-    lines = text.removeprefix("\ufeff").splitlines(keepends=True)
+    # Lines as TOML has them: str.splitlines would end a comment at characters that do not end it.
+    lines = text.removeprefix("\ufeff").split("\n")
     at = 0
-    while at < len(lines) and (not lines[at].strip() or lines[at].lstrip().startswith("#")):
+    while at < len(lines) - 1 and (not lines[at].strip() or lines[at].lstrip().startswith("#")):
         at += 1
-    return "".join([*lines[:at], f"users = [{json.dumps(user)}]\n", *lines[at:]])
+    name = json.dumps(user, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return "\n".join([*lines[:at], f"users = [{name}]", *lines[at:]])
 
 
 def _free(_uid: int, params: Params) -> Grant:

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What requests need, and how the needs are asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pwd
+import tomllib
+from typing import Any
+
+import fake_engine
+import pytest
+from conftest import Stage
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netjail import names
+from netjail.daemon import methods, origin, rights
+from netjail.daemon.authorise import Cancel, Need, Peer, Verdict, authorise
+from netjail.errors import NetjailError
+from netjail.profile import toml
+
+USER = Peer(uid=1, gid=1, pid=2, start=3)
+USER_NAME = pwd.getpwuid(1).pw_name
+RUN, CONTROL, REVEAL = names.ACTION_RUN, names.ACTION_CONTROL, names.ACTION_REVEAL
+OWN, MANAGE = names.ACTION_MANAGE_OWN, names.ACTION_MANAGE
+
+
+class FakeGate:
+    """Answers what is in `says`, or keeps the question when nothing is."""
+
+    def __init__(self) -> None:
+        self.asked: list[Need] = []
+        self.open: dict[Need, Verdict] = {}
+        self.cancelled: list[Need] = []
+        self.no: set[str] = set()
+        self.waits: set[str] = set()
+
+    def refuses(self, peer: Peer) -> NetjailError | None:
+        return None
+
+    def ask(self, peer: Peer, need: Need, interactive: bool, verdict: Verdict) -> Cancel:
+        self.asked.append(need)
+        if need.action in self.waits:
+            self.open[need] = verdict
+        elif need.action in self.no:
+            verdict(NetjailError("not-authorised", f"not {need.action}"))
+        else:
+            verdict(None)
+        return lambda: self.cancelled.append(need)
+
+
+@pytest.fixture
+def gate(started: Stage) -> FakeGate:
+    gate = FakeGate()
+    started.manager.gate = gate
+    return gate
+
+
+def put(stage: Stage, name: str, users: tuple[str, ...] = (), **options: Any) -> None:
+    profile = dataclasses.replace(fake_engine.profile(name, **options), users=users)
+    stage.store.put(profile)
+
+
+def test_every_method_has_a_rule(started: Stage) -> None:
+    missing = set(methods.METHODS) - set(started.manager.rights._rules) - {"hello"}
+    assert not missing, f"only root can use {missing}"
+    with pytest.raises(NetjailError, match="only root"):
+        started.manager.rights.grant(USER, "something new", {})
+
+
+def test_root_is_asked_nothing(started: Stage, gate: FakeGate) -> None:
+    put(started, "a", ("nobody-at-all",))
+    assert started.ask("up", profile="a").result["state"] == "up"
+    assert gate.asked == []
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "needs"),
+    [
+        ("list", {}, []),
+        ("status", {"profile": "a"}, []),
+        ("doctor", {}, []),
+        ("up", {"profile": "a"}, [Need(RUN, "a", "none")]),
+        ("up", {"profile": "t"}, [Need(RUN, "t", "wireguard"), Need(RUN, "a", "none")]),
+        ("down", {"profiles": ["a", "o"]}, [Need(RUN, "a", "none"), Need(RUN, "o", "none")]),
+        ("profile.get", {"name": "a"}, [Need(REVEAL, "a", "none")]),
+        ("profile.get", {"name": "o"}, [Need(OWN, "o", "none")]),
+        ("profile.get", {"name": "nobody"}, []),
+        ("profile.remove", {"name": "a"}, [Need(MANAGE, "a", "none")]),
+        ("profile.remove", {"name": "o"}, [Need(OWN, "o", "none")]),
+    ],
+)
+def test_needs(
+    started: Stage,
+    gate: FakeGate,
+    method: str,
+    params: dict[str, Any],
+    needs: list[Need],
+) -> None:
+    put(started, "a")
+    put(started, "o", (USER_NAME,))
+    put(started, "t", through="a")
+    try:
+        started.ask(method, peer=USER, **params).result  # noqa: B018
+    except NetjailError as error:
+        assert error.code == "no-such-profile", error
+    assert gate.asked == needs
+
+
+def test_everything_down_is_what_one_sees(started: Stage, gate: FakeGate) -> None:
+    put(started, "a")
+    put(started, "b", ("nobody-at-all",))
+    for name in ("a", "b"):
+        started.ask("up", profile=name).result  # noqa: B018
+    rows = started.ask("down", peer=USER, profiles=None).result["results"]
+    assert [row["profile"] for row in rows] == ["a"]
+    assert gate.asked == [Need(RUN, "a", "none")]
+    assert started.state("b") == "up"
+
+
+def test_others_programs_take_control(started: Stage, gate: FakeGate) -> None:
+    put(started, "a")
+    started.ask("up", profile="a").result  # noqa: B018
+    mine = fake_engine.FakeProgram("a", os.getpid(), uid=1)
+    other = fake_engine.FakeProgram("a", os.getppid(), uid=2)
+    grant = started.manager.rights.grant
+    started.engine.inside = [mine]
+    kill = {"profile": "a", "pids": None, "signal": 15}
+    down = {"profiles": ["a"], "kill": True}
+    run, control = Need(RUN, "a", "none"), Need(CONTROL, "a", "none")
+    assert grant(USER, "kill", kill).needs == (run,)
+    # who comes in meanwhile is not meant
+    assert grant(USER, "kill", kill).params["uid"] == 1
+    assert grant(USER, "down", down).needs == (run,)
+    started.engine.inside = [mine, other]
+    assert grant(USER, "kill", kill).needs == (run, control)
+    assert grant(USER, "kill", {**kill, "pids": [mine.pid]}).needs == (run,)
+    assert grant(USER, "down", down).needs == (run, control)
+    assert grant(USER, "down", {**down, "kill": False}).needs == (run,)
+
+
+def test_what_was_granted_must_still_be_enough(started: Stage, gate: FakeGate) -> None:
+    put(started, "o", (USER_NAME,))
+    gate.waits = {OWN}
+    asked = started.ask("profile.remove", peer=USER, name="o")
+    started.until(lambda: bool(gate.open))
+    put(started, "o")  # it is everybody's by now
+    gate.open[Need(OWN, "o", "none")](None)
+    assert "has changed since" in str(asked.error)
+    assert "o" in started.store.names()
+
+
+def test_whoever_goes_takes_the_question_along(started: Stage, gate: FakeGate) -> None:
+    put(started, "a")
+    gate.waits = {RUN}
+    asked = started.ask("up", peer=USER, profile="a")
+    started.until(lambda: bool(gate.open))
+    assert started.manager.busy
+    assert asked.call is not None
+    asked.call.abandon()
+    assert gate.cancelled == [Need(RUN, "a", "none")]
+    assert not started.manager.busy
+    gate.open[Need(RUN, "a", "none")](None)  # too late
+    assert started.state("a") == "down" and not asked.done
+
+
+def test_one_after_the_other_and_the_first_no_counts() -> None:
+    gate, said = FakeGate(), []
+    gate.no = {CONTROL}
+    needs = [Need(RUN, "a"), Need(CONTROL, "a"), Need(RUN, "b")]
+    authorise(gate, USER, needs, True, said.append)
+    assert gate.asked == needs[:2]
+    assert [str(each) for each in said] == [f"not {CONTROL}"]
+
+
+def test_elsewhere_nothing_is_asked() -> None:
+    gate, said = FakeGate(), []
+    away = dataclasses.replace(USER, elsewhere=NetjailError("not-authorised", "away"))
+    authorise(gate, away, [Need(RUN, "a")], True, said.append)
+    assert [str(each) for each in said] == ["away"] and gate.asked == []
+    authorise(gate, away, [], True, said.append)  # looking is free
+    assert said[1] is None
+
+
+def test_so_many_requests_and_no_more(started: Stage, gate: FakeGate) -> None:
+    put(started, "a")
+    gate.waits = {RUN}
+    asked = [started.ask("up", peer=USER, profile="a") for _ in range(33)]
+    assert "32 requests going on" in str(asked[-1].error)
+    other = dataclasses.replace(USER, uid=2)
+    assert started.ask("list", peer=other).result
+    assert started.ask("list").result
+    for each in asked[:-1]:
+        assert each.call is not None
+        started.until(lambda: len(gate.open) > 0)
+        each.call.abandon()
+    assert started.ask("list", peer=USER).result
+
+
+def test_a_caller_cannot_be_the_process_that_took_its_number() -> None:
+    peer = origin.of_process(1, 1, 1 << 22)
+    assert peer.elsewhere is not None and "has ended" in str(peer.elsewhere)
+    me = origin.of_process(12345, 1, os.getpid())
+    assert me.elsewhere is None and me.start == origin.start_time(os.getpid())
+
+
+texts = st.sampled_from(
+    [
+        'version = 1\n[uplink]\nkind = "none"\n',
+        '\n# mine\n\n  # yes\nversion = 1\nuplink.kind = "none"\n',
+        '[uplink]\nkind = "none"\n',
+        '# one line\u2028still it\r\nversion = 1\r\n[uplink]\r\nkind = "none"',
+        '\ufeffuplink = { kind = "none" }\nversion = 1',
+    ]
+)
+
+
+@given(texts, st.text(st.characters(blacklist_categories=["Cs"]), min_size=1, max_size=20))
+def test_a_text_made_one_s_own_says_the_same_and_whose_it_is(text: str, user: str) -> None:
+    mine = rights.own_text(text, user)
+    assert tomllib.loads(mine) == {"users": [user], **tomllib.loads(text.removeprefix("\ufeff"))}
+    try:
+        profile, _ = toml.parse("x", mine)
+    except NetjailError:
+        return
+    assert profile.users == (user,)
