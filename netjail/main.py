@@ -124,7 +124,10 @@ def _run(request: _Request, words: list[str]) -> None:
             enter.start(plan, request.argv, who)
         plan.release()
     except Exception as error:
-        if getattr(error, "code", None) != "not-up":
+        code = getattr(error, "code", None)
+        if code == "conflict":
+            plan.release()  # its namespace has lost its name: the helper, asked, puts that right
+        elif code != "not-up":
             raise SystemExit(_report(error, words)) from None
 
 

@@ -27,6 +27,7 @@ import time
 import netjail
 from netjail import names
 from netjail.daemon import cleanup, log, only
+from netjail.daemon.home import Home
 from netjail.daemon.loop import Loop, Timer
 from netjail.daemon.manager import Manager
 from netjail.daemon.rooms import RealRooms, libraries
@@ -62,10 +63,12 @@ def main(argv: list[str] | None = None) -> int:
         _require_root()
         _clean_process()
         make_directory(names.RUN_DIR)
-        if only.lock(options.socket, not options.no_bus) is None:
+        lock = only.lock(options.socket, not options.no_bus)
+        if lock is None:
             ready.tell(None)
             return 0
-        return _Helper(options.socket, _idle_seconds(options), ready, not options.no_bus).run()
+        helper = _Helper(options.socket, _idle_seconds(options), ready, not options.no_bus)
+        return helper.run(lock)
     except NetjailError as error:
         ready.tell(error)
         problems = "".join(f"\n- {problem}" for problem in error.problems)
@@ -135,11 +138,15 @@ class _Helper:
         self._failed: NetjailError | None = None
         self._deadline = 0.0
 
-    def run(self) -> int:
-        """Until it is told to end or not needed any more. Returns the exit status."""
+    def run(self, lock: int) -> int:
+        """Until it is told to end or not needed any more. Returns the exit status.
+
+        `lock`: the open lock file, which is ours from here on.
+        """
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             self._loop.on_signal(number, self._end)
         self._face.listen()
+        Home(self._loop, self._face, lock, self._manager.renew)
         if self._bus is not None:
             self._bus.start(self._on_bus)
         else:

@@ -159,9 +159,13 @@ class Keeper:
             log.info(f"{name}: repair in {delay:g} s")
             self._repairs[name] = self._loop.call_later(delay, partial(self._repair, name))
 
-    def _repair(self, name: str) -> None:
+    def mend(self, name: str) -> None:
+        """Have a jail looked after that may be incomplete. On any thread."""
+        self._repair(name, ("up", "degraded", "failed"))
+
+    def _repair(self, name: str, states: tuple[str, ...] = ("failed",)) -> None:
         def job(turn: Turn) -> None:
-            if self._ended or self._registry.get(name).state != "failed":
+            if self._ended or self._registry.get(name).state not in states:
                 return
             try:
                 self._do().repair(turn, name, lambda text: log.debug(f"{name}: {text}"))

@@ -87,6 +87,20 @@ class Manager:
         self._early = frozenset() if self._rooms.standing() else _EARLY
         self._workers.run(self._adopt)
 
+    def renew(self) -> None:
+        """What the engine keeps on disk has been deleted: write it again, mend all jails."""
+
+        def write() -> None:
+            try:
+                self._rooms.engine.write_again()
+            except NetjailError as error:
+                log.error(f"cannot write again what was deleted: {error}")
+            for entry in self.registry.live():
+                self._keeper.mend(entry.name)
+
+        if self._held is None:  # else the engine has not even started
+            self._workers.run(write)
+
     def end(self) -> None:
         """Begin nothing any more. What runs goes on; `busy` says for how long."""
         self._ending = True

@@ -117,6 +117,20 @@ class SocketFace:
         self._loop.add(listener.fileno(), READ, self._accept)
 
     @property
+    def listening(self) -> bool:
+        """Whether new clients are taken."""
+        return self._listener is not None
+
+    @property
+    def in_place(self) -> bool:
+        """Whether what stands at our path is our socket."""
+        try:
+            status = os.stat(self._path, follow_symlinks=False)
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) == self._inode
+
+    @property
     def clients(self) -> int:
         return len(self._clients)
 

@@ -124,6 +124,14 @@ class Engine:
         if pair is not None:
             self._subnets.hold(found.profile, pair.gateways[0])
 
+    def write_again(self) -> None:
+        """Somebody has deleted our directory: put back what memory holds of it. What a jail has
+        there besides is put back by its next `up`."""
+        for found in self._records.all():
+            self._records.save(found)
+        self._host.write_again()
+        doors.mark_again()
+
     def known(self) -> list[str]:
         """Names of the jails that have a record."""
         return self._records.names()
@@ -314,8 +322,6 @@ class Engine:
                 drivers.of(resource).undo(resource, context)
                 self._notify(phase, number, resource)
             except Exception as error:  # whatever it is, the rest must go
-                if not isinstance(error, NetjailError | OSError):
-                    traceback.print_exc()  # to the helper's log
                 errors.append(_as_netjail_error(error))
         return errors
 
@@ -486,4 +492,9 @@ def _as_netjail_error(error: BaseException) -> NetjailError:
         return NetjailError("system", f"the kernel refused a network change: {error.strerror}")
     if isinstance(error, OSError):
         return NetjailError("system", f"{error.filename or 'the system'}: {error.strerror}")
-    return NetjailError("internal", f"{type(error).__name__}: {error}")
+    traceback.print_exception(error)  # to the helper's log
+    return NetjailError(
+        "internal",
+        f"a bug in netjail: {type(error).__name__}: {error}",
+        f"please report it with the end of the helper's log, {names.HELPER_LOG}",
+    )

@@ -29,6 +29,8 @@ DOORS = (
 )
 """(directory of the host, what the view shows there, the directory in which it could appear)."""
 _lock = threading.Lock()
+_marks: set[str] = set()
+"""Of those that stand on disk, what this helper knows."""
 
 
 def hold() -> None:
@@ -37,12 +39,22 @@ def hold() -> None:
         for path, _, parent in DOORS:
             if not os.path.isdir(parent):
                 continue
+            _marks.update(
+                m for m in (_mark("made", path), _mark("pinned", path)) if os.path.exists(m)
+            )
             if not os.path.lexists(path):
-                files.write(_mark("made", path), "")
+                _write(_mark("made", path))
                 files.directory(path)
             if os.path.isdir(path) and not syscalls.is_mount_point(path):
-                files.write(_mark("pinned", path), "")
+                _write(_mark("pinned", path))
                 _pin(path)
+
+
+def mark_again() -> None:
+    """Put back the marks that somebody has deleted."""
+    with _lock:
+        for mark in _marks:
+            files.write(mark, "")
 
 
 def release(needed: Callable[[], bool]) -> None:
@@ -71,12 +83,18 @@ def _unpin(path: str) -> None:
 
 def _undo(mark: str, path: str, undo: Callable[[str], None]) -> None:
     marked = _mark(mark, path)
+    _marks.discard(marked)
     if os.path.exists(marked):
         for act, what in ((undo, path), (os.unlink, marked)):
             try:
                 act(what)
             except OSError:  # the resolver it was made for has come: it is theirs now
                 pass
+
+
+def _write(mark: str) -> None:
+    files.write(mark, "")
+    _marks.add(mark)
 
 
 def _mark(what: str, path: str) -> str:

@@ -141,7 +141,10 @@ def name_again(name: str, fd: int) -> None:
     """Give the namespace open as `fd` its name back. Raises as `create`."""
     make_shared_directory()
     _touch(path_of(name))
-    syscalls.mount(f"/proc/self/fd/{fd}", path_of(name), None, _MS_BIND, None)
+    # by way of a visit: a copy of the mount that `fd` was opened on, which is detached by now,
+    # would keep the namespace for ever (Linux 6.18)
+    with inside(fd):
+        syscalls.mount(_HERE, path_of(name), None, _MS_BIND, None)
 
 
 def _touch(path: str) -> None:
