@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from hostbox import ASK, HOST4, SERVER4, Host, Hosts, missing, wait_until  # noqa: E402
+from hostbox import ASK, HOST4, SERVER4, Host, Hosts, missing, wait_until
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=missing() or "")
 

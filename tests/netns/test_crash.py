@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from hostbox import HOST4, HOST6, SERVER4, SERVER6, Host, Hosts, missing, wait_until  # noqa: E402
+from hostbox import HOST4, HOST6, SERVER4, SERVER6, Host, Hosts, missing, wait_until
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=missing() or "")
 
@@ -106,7 +106,10 @@ VETH = 'kind = "veth"\ninterface = "up0"'
 
 def enter_alone(host: Host, *argv: str) -> str | None:
     """What a program in the jail says, entered without any helper; None: it cannot be entered."""
-    code = "import sys; from netjail.launch import enter; enter.run_in_place('jail', sys.argv[1:], None)"
+    code = (
+        "import sys; from netjail.launch import enter;"
+        "enter.run_in_place('jail', sys.argv[1:], None)"
+    )
     said = host.run(sys.executable, "-c", code, *argv)
     if said.status:
         assert "not up" in said.err, said

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from hostbox import (  # noqa: E402
+from hostbox import (
     HOST4,
     HOST6,
     NEIGHBOUR4,
@@ -29,6 +29,13 @@ pytestmark = pytest.mark.skipif(missing() is not None, reason=missing() or "")
 WORLD = {SERVER4: f"inet {HOST4}", SERVER6: f"inet {HOST6}"}
 LAN = {NEIGHBOUR4: "neigh 192.168.7.10", NEIGHBOUR6: "neigh fd77::10"}
 REFUSED = {"EHOSTUNREACH", "ENETUNREACH", "EACCES"}
+
+SERVE = """
+import socket, time
+sock = socket.create_server(("::", 80), family=socket.AF_INET6, dualstack_ipv6=True)
+print("ready", flush=True)
+time.sleep(60)
+"""
 
 COUNT = """
 import socket, struct, sys, time
@@ -118,8 +125,7 @@ def test_what_may_be_reached(host: Host, lan: bool, services: bool) -> None:
 def test_jails_do_not_reach_each_other(host: Host) -> None:
     for name in ("one", "two"):
         up(host, name, "lan = true", "host = true")
-    serve = "import socket,time\\ns=socket.create_server(('::',80),family=socket.AF_INET6,dualstack_ipv6=True)\\nprint('ready',flush=True)\\ntime.sleep(60)"
-    server = host.background("run", "two", "--", "/usr/bin/python3", "-c", serve.replace("\\n", "\n"))
+    server = host.background("run", "two", "--", "/usr/bin/python3", "-c", SERVE)
     assert server.stdout is not None
     assert server.stdout.readline() == "ready\n"
     inner = host.sh("ip -n netjail-two -o addr show dev eth0 scope global | awk '{print $4}'")
@@ -239,12 +245,14 @@ def test_dns_by_a_relay_where_the_host_has_a_stub_only(host: Host) -> None:
         assert "127.0.0.53" not in host.netjail("run", "lab", "cat", "/etc/resolv.conf").out
         assert host.ask("lab", gateways(host, "lab")[0]) in REFUSED  # port 53 and no other
         up(host, "static", "")
-        (relay,) = [p for p in host.pids("jails/lab/dnsmasq.conf")]
+        (relay,) = host.pids("jails/lab/dnsmasq.conf")
         host.kill(relay)  # repaired by the helper
         assert wait_until(lambda: host.pids("jails/lab/dnsmasq.conf") not in ([], [relay]), 10)
         assert wait_until(
-            lambda: "203.0.113.99"
-            in host.netjail("run", "lab", "getent", "ahostsv4", "stub.example").out
+            lambda: (
+                "203.0.113.99"
+                in host.netjail("run", "lab", "getent", "ahostsv4", "stub.example").out
+            )
         )
         host.netjail("down", "--all").ok()
         host.clean()
