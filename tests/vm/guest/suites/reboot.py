@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is there again after a reboot: the profiles, and of the jails only those that are asked for."""
+"""What is there again after a reboot: the profiles, and the jails that are asked for."""
 # boot: own
 
 from __future__ import annotations
