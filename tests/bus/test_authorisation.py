@@ -522,6 +522,25 @@ def test_the_example_rules_file(world: World, people: People) -> None:
     time.sleep(0.5)
 
 
+def test_the_rules_in_the_docs(world: World, people: People) -> None:
+    text = (Path(__file__).parents[2] / "docs/authorisation.md").read_text(encoding="utf-8")
+    blocks = [block.partition("```")[0] for block in text.split("```js\n")[1:]]
+    example = (Path(__file__).parents[2] / "docs/examples/50-netjail.rules").read_text()
+    assert blocks[0] in example
+    world.write("/etc/polkit-1/rules.d/30-docs.rules", "".join(blocks))
+    time.sleep(0.5)
+    alice, erin = people["alice"], people["erin"]
+    people["root"].ask("profile.add", name="lab", text=none()).get()
+    people["root"].call(MANAGER, M + "GetProfile", "sa{sv}", "lab", {})
+    assert up(erin, "lab") == "yes"
+    assert replace(alice, "own", none()) == REFUSED  # the last of the blocks
+    people["root"].ask("profile.remove", name="lab", down=True).get()
+    world.path("/etc/polkit-1/rules.d/30-docs.rules").unlink()
+    time.sleep(0.5)
+    assert replace(alice, "own", none()) == "yes"
+    alice.ask("profile.remove", name="own").get()
+
+
 def test_nothing_of_the_machine_was_touched(world: World) -> None:
     assert RULES and PASSWORD
     assert not os.path.exists("/etc/polkit-1/rules.d/40-test.rules")

@@ -208,6 +208,23 @@ def test_no_bus_at_all(activated: World) -> None:
         assert "system bus cannot be reached" in done.stderr and "--no-bus" in done.stderr
 
 
+def test_without_a_bus_nothing_of_it_is_there(activated: World) -> None:
+    """--no-bus: root alone is served, and neither gi nor pydbus is loaded."""
+    with another() as world:
+        world.start_helper("--no-bus")
+        root = world.client()
+        root.ask("profile.add", name="lab", text=none()).get()
+        assert root.ask("up", profile="lab").get()["state"] == "up"
+        assert root.ask("status", profile="lab").get()
+        maps = world.path(f"/proc/{root.ask('hello').get()['pid']}/maps").read_text()
+        assert "python" in maps
+        assert not [word for word in ("girepository", "libgio", "/gi/") if word in maps]
+        assert not world.owned(names.BUS_NAME)
+        assert oct(world.path(names.SOCKET).stat().st_mode)[-3:] == "600"
+        with pytest.raises(BusError, match="Permission denied"):
+            world.client("dave").ask("list").get()
+
+
 def test_a_second_helper(activated: World) -> None:
     with another(polkit=False) as world:
         world.start_helper()
