@@ -18,6 +18,8 @@ from pathlib import Path
 RESULTS = Path("/mnt/results")
 TESTS = Path("/mnt/tests")
 STATE = Path("/var/lib/netjail-tests/state.json")
+GOING = Path("/run/netjail-tests/going")
+"""There from the moment the machine goes off, or boots again, because the runner wants it to."""
 REBOOT = 75
 SUITE_SECONDS = 360
 
@@ -73,6 +75,7 @@ def finish(state: dict[str, int], journal: str, last: list[str]) -> None:
         subprocess.run(
             ["journalctl", "-b", "--no-pager", "-o", "short-monotonic"], stdout=out, check=False
         )
+    GOING.touch()
     subprocess.run(["sync"], check=False)
     subprocess.run(last, check=False)
 
