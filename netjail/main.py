@@ -195,6 +195,9 @@ def _ask(words: list[str], packages: "Sequence[str]") -> int:
     asked = ask.ask(verb, params)
     if asked is None:
         return _command_line(words, packages)
+    from netjail.cli import app
+
+    app.load(verb)  # while the helper works
     line = asked.answer()
     results: list[dict[str, object]] | None = None
     if line is not None and verb == "up":
@@ -204,8 +207,6 @@ def _ask(words: list[str], packages: "Sequence[str]") -> int:
         results = ask.read_down(line)
     if results is None:
         return _command_line(words, packages, asked)
-    from netjail.cli import app
-
     return app.done(verb, {"results": results})
 
 
