@@ -9,11 +9,11 @@ users is shown to them and root alone; its signals go to those of them who have 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from gi.repository import GLib
 
-import netjail
 from netjail import names
 from netjail.daemon import log
 from netjail.daemon.bus_adapter import (
@@ -26,17 +26,20 @@ from netjail.daemon.bus_adapter import (
     plain,
 )
 from netjail.daemon.bus_callers import Caller, Callers
+from netjail.daemon.bus_objects import ManagerObject, ProfileObject
 from netjail.daemon.bus_views import View, Views
 from netjail.daemon.bus_words import (
     FLEETING,
     MANAGER_XML,
     NO_INTERACTION,
     OBJECT_MANAGER,
-    PROFILE_XML,
+    PROFILE_INTERFACES,
+    entry,
+    managed,
     mapping,
     own_apps,
     path_of,
-    variant,
+    variants,
 )
 from netjail.daemon.call import Result
 from netjail.daemon.loop import Loop
@@ -46,6 +49,7 @@ from netjail.errors import NetjailError
 
 Options = dict[str, Any]
 Then = Callable[[Result], None]
+_NONE: tuple[View | None, Any] = (None, None)
 
 
 class BusFace:
@@ -55,8 +59,8 @@ class BusFace:
         self._bus = bus
         self._connection = bus.connection
         self._callers = Callers(bus.connection)
-        self._interface = interfaces(PROFILE_XML)
         self._objects: dict[str, Exported] = {}
+        self._entries: dict[str, tuple[View | None, Any]] = {}
         self._root: Exported | None = None
         self._give_back: Callable[[], None] | None = None
         self._views = Views(loop, manager, self._added, self._changed, self._removed)
@@ -65,7 +69,7 @@ class BusFace:
 
     def start(self, ready: Callable[[NetjailError | None], None]) -> None:
         """Show everything, then take the name; `ready` is told whether that went well."""
-        answerer = _ManagerObject(self)
+        answerer = ManagerObject(self)
         self._root = Exported(self._connection, names.BUS_PATH, interfaces(MANAGER_XML), answerer)
 
         def shown() -> None:
@@ -102,10 +106,10 @@ class BusFace:
 
     def _added(self, view: View) -> None:
         path = path_of(view.name)
-        answerer = _ProfileObject(self, view.name)
-        exported = Exported(self._connection, path, self._interface, answerer)
+        answerer = ProfileObject(self, view.name)
+        exported = Exported(self._connection, path, PROFILE_INTERFACES, answerer)
         self._objects[view.name] = exported
-        content = {names.BUS_PROFILE: exported.variants(names.BUS_PROFILE, view.values)}
+        content = {names.BUS_PROFILE: variants(view.values)}
         if view.values.get("Apps"):  # whose they are depends on who looks
             content[names.BUS_PROFILE].pop("Apps")
         self._emit(
@@ -118,18 +122,19 @@ class BusFace:
 
     def _changed(self, view: View, changed: frozenset[str]) -> None:
         values = {name: view.values[name] for name in sorted(changed)}
-        variants = self._objects[view.name].variants(names.BUS_PROFILE, values)
+        content = variants(values)
         self._emit(
             view.audience,
             path_of(view.name),
             PROPERTIES,
             "PropertiesChanged",
-            ("(sa{sv}as)", (names.BUS_PROFILE, variants, [])),
+            ("(sa{sv}as)", (names.BUS_PROFILE, content, [])),
         )
 
     def _removed(self, view: View) -> None:
         path = path_of(view.name)
         self._objects.pop(view.name).remove()
+        self._entries.pop(view.name, None)
         self._emit(
             view.audience,
             names.BUS_PATH,
@@ -246,9 +251,9 @@ class BusFace:
                 raise NetjailError("not-authorised", f"profile {name} is for other users only")
             values = own_apps(view.values, caller.peer.uid)
             if wanted is None:
-                reply.value(self._objects[name].variants(names.BUS_PROFILE, values))
+                reply.value(variants(values))
             elif wanted in values:
-                one = self._objects[name].variants(names.BUS_PROFILE, {wanted: values[wanted]})
+                one = variants({wanted: values[wanted]})
                 reply.value(one[wanted])
             else:
                 raise NetjailError("bad-request", f"There is no property {wanted[:60]!a}.")
@@ -266,14 +271,52 @@ class BusFace:
 
     def managed(self, sender: str, reply: Reply) -> None:
         def show(caller: Caller) -> None:
-            objects = {}
-            for view in self._views.seen_by(caller.peer.uid):
-                values = own_apps(view.values, caller.peer.uid)
-                content = self._objects[view.name].variants(names.BUS_PROFILE, values)
-                objects[path_of(view.name)] = {names.BUS_PROFILE: content}
-            reply.value(objects)
+            views = self._views.seen_by(caller.peer.uid)
+            missing = [view for view in views if self._entries.get(view.name, _NONE)[0] is not view]
+
+            def make() -> None:
+                try:
+                    made = [(view, entry(view.name, view.values)) for view in missing]
+                    self._loop.call_soon(partial(self._managed, caller, reply, made))
+                except Exception:
+                    log.crash("in GetManagedObjects")
+                    self._loop.call_soon(partial(reply.error, bug("GetManagedObjects")))
+
+            if missing:
+                self._manager.workers.run(make)
+            else:
+                self._managed(caller, reply, [])
 
         self.known(sender, reply, show)
+
+    def _managed(self, caller: Caller, reply: Reply, made: list[tuple[View, Any]]) -> None:
+        """With the entries that take a while. What has changed meanwhile has been announced, so it
+        must be in the answer."""
+        for view, each in made:
+            if self._views.get(view.name) is view:
+                self._entries[view.name] = view, each
+        uid, entries = caller.peer.uid, []
+        for view in self._views.seen_by(uid):
+            values = own_apps(view.values, uid)
+            known, each = self._entries.get(view.name, _NONE)
+            if known is not view or values is not view.values:
+                each = entry(view.name, values)
+            entries.append(each)
+        reply.variant(managed(entries))
+
+    def rows(self, reply: Reply, rows: list[dict[str, Any]]) -> None:
+        """Answer with aa{sv}, made in a worker: a thousand rows take PyGObject a second."""
+
+        def make() -> None:
+            try:
+                made = reply.made([mapping(row) for row in rows])
+            except Exception:
+                log.crash("in an answer")
+                self._loop.call_soon(partial(reply.error, bug("the call")))
+            else:
+                self._loop.call_soon(partial(reply.variant, made))
+
+        self._manager.workers.run(make)
 
     def look_then(self, wanted: list[str] | None, done: Callable[[], None]) -> None:
         """See to it that what is shown is what is there, of some profiles or all."""
@@ -281,176 +324,3 @@ class BusFace:
             self._views.all(done)
         else:
             self._views.look(wanted, done, soon=True)
-
-
-class _ManagerObject:
-    def __init__(self, face: BusFace) -> None:
-        self._face = face
-
-    def answer(
-        self, sender: str, interface: str, member: str, arguments: tuple[Any, ...], reply: Reply
-    ) -> None:
-        if interface == PROPERTIES:
-            self._property(member, arguments, reply)
-        elif interface == OBJECT_MANAGER:
-            self._face.managed(sender, reply)
-        else:
-            *own, options = arguments
-            getattr(self, "_" + member)(sender, reply, options, *own)
-
-    def _property(self, member: str, arguments: tuple[Any, ...], reply: Reply) -> None:
-        values = {
-            "Version": variant(netjail.__version__),
-            "Protocol": GLib.Variant("u", names.PROTOCOL),
-        }
-        here = values if arguments[0] == names.BUS_MANAGER else {}
-        if member == "GetAll":
-            reply.value(here)
-        elif member == "Get" and arguments[1] in here:
-            reply.value(here[arguments[1]])
-        else:
-            raise NetjailError("bad-request", "There is no such property, or it is read-only.")
-
-    def _List(self, sender: str, reply: Reply, options: Options) -> None:
-        self._rows(sender, reply, options, "list", "profiles")
-
-    def _Programs(self, sender: str, reply: Reply, options: Options) -> None:
-        self._rows(sender, reply, options, "ps", "programs")
-
-    def _Doctor(self, sender: str, reply: Reply, options: Options) -> None:
-        self._rows(sender, reply, options, "doctor", "checks")
-
-    def _rows(self, sender: str, reply: Reply, options: Options, method: str, key: str) -> None:
-        def then(result: Result) -> None:
-            reply.value([mapping(row) for row in result[key]])
-
-        self._face.ask(sender, method, {}, options, reply, then)
-
-    def _GetProfile(self, sender: str, reply: Reply, options: Options, name: str) -> None:
-        def then(_result: Result) -> None:
-            self._face.look_then([name], lambda: reply.value(path_of(name)))
-
-        self._face.ask(sender, "status", {"profile": name}, options, reply, then)
-
-    def _Add(self, sender: str, reply: Reply, options: Options, name: str, text: str) -> None:
-        def then(result: Result) -> None:
-            warnings = [plain(each) for each in result["warnings"]]
-            self._face.look_then([name], lambda: reply.value(path_of(name), warnings))
-
-        params = {"name": name, "text": text}
-        self._face.ask(sender, "profile.add", params, options, reply, then)
-
-    def _Validate(self, sender: str, reply: Reply, options: Options, name: str, text: str) -> None:
-        def then(result: Result) -> None:
-            reply.value([plain(each) for each in result["warnings"]])
-
-        params = {"name": name, "text": text}
-        self._face.ask(sender, "profile.check", params, options, reply, then)
-
-    def _Remove(self, sender: str, reply: Reply, options: Options, name: str) -> None:
-        def then(_result: Result) -> None:
-            self._face.look_then([name], reply.value)
-
-        self._face.ask(sender, "profile.remove", {"name": name}, options, reply, then)
-
-    def _Reload(self, sender: str, reply: Reply, options: Options) -> None:
-        # A request like any other, so that limits and options hold; `list` reads all there is.
-        def then(_result: Result) -> None:
-            self._face.look_then(None, reply.value)
-
-        self._face.ask(sender, "list", {}, options, reply, then)
-
-    def _Down(self, sender: str, reply: Reply, options: Options, wanted: list[str]) -> None:
-        def then(result: Result) -> None:
-            rows = result["results"]
-            changed = [row["profile"] for row in rows if row["changed"]]
-            self._face.look_then(changed, lambda: reply.value([mapping(row) for row in rows]))
-
-        self._face.ask(sender, "down", {"profiles": wanted or None}, options, reply, then)
-
-
-class _ProfileObject:
-    def __init__(self, face: BusFace, name: str) -> None:
-        self._face = face
-        self._name = name
-
-    def answer(
-        self, sender: str, interface: str, member: str, arguments: tuple[Any, ...], reply: Reply
-    ) -> None:
-        if interface != PROPERTIES:
-            *own, options = arguments
-            getattr(self, "_" + member)(sender, reply, options, *own)
-        elif member == "Set":
-            raise NetjailError("bad-request", "The properties are read-only.")
-        elif arguments[0] == names.BUS_PROFILE:
-            wanted = arguments[1] if member == "Get" else None
-            self._face.get(sender, self._name, wanted, reply)
-        else:
-            raise NetjailError("bad-request", "There is no such interface.")
-
-    def _ask(
-        self, sender: str, reply: Reply, options: Options, method: str, then: Then, **params: Any
-    ) -> None:
-        path = path_of(self._name)
-        self._face.ask(sender, method, params, options, reply, then, path)
-
-    def _Up(self, sender: str, reply: Reply, options: Options) -> None:
-        def then(result: Result) -> None:
-            # The properties have changed before the caller goes on.
-            self._face.look_then([self._name], lambda: reply.value(mapping(result)))
-
-        self._ask(sender, reply, options, "up", then, profile=self._name)
-
-    def _Down(self, sender: str, reply: Reply, options: Options) -> None:
-        def then(result: Result) -> None:
-            row = result["results"][0]
-            if row["errors"]:
-                raise NetjailError.from_dict(row["errors"][0])
-            self._face.look_then([self._name], lambda: reply.value(mapping(row)))
-
-        self._ask(sender, reply, options, "down", then, profiles=[self._name])
-
-    def _Launch(self, sender: str, reply: Reply, options: Options, argv: list[str]) -> None:
-        """Without a terminal. Of what the options do not say (env, umask, directory), the calling
-        process's own is taken, but for the directory, which is / then."""
-
-        def then(result: Result) -> None:
-            reply.value(result["pid"])
-
-        self._ask(sender, reply, options, "launch", then, profile=self._name, argv=argv)
-
-    def _Check(self, _sender: str, _reply: Reply, _options: Options) -> None:
-        raise NetjailError("not-yet", "profiles cannot be checked for leaks yet")
-
-    def _Status(self, sender: str, reply: Reply, options: Options) -> None:
-        def then(result: Result) -> None:
-            reply.value(mapping(result["profile"]))
-
-        self._ask(sender, reply, options, "status", then, profile=self._name)
-
-    def _Plan(self, sender: str, reply: Reply, options: Options) -> None:
-        self._rows(sender, reply, options, "plan", "steps")
-
-    def _Programs(self, sender: str, reply: Reply, options: Options) -> None:
-        self._rows(sender, reply, options, "ps", "programs")
-
-    def _rows(self, sender: str, reply: Reply, options: Options, method: str, key: str) -> None:
-        def then(result: Result) -> None:
-            reply.value([mapping(row) for row in result[key]])
-
-        self._ask(sender, reply, options, method, then, profile=self._name)
-
-    def _Kill(
-        self, sender: str, reply: Reply, options: Options, pids: list[int], signal: int
-    ) -> None:
-        def then(result: Result) -> None:
-            reply.value(result["signalled"])
-
-        params = {"profile": self._name, "pids": pids or None, "signal": signal}
-        self._ask(sender, reply, options, "kill", then, **params)
-
-    def _Export(self, sender: str, reply: Reply, options: Options) -> None:
-        def then(result: Result) -> None:
-            reply.value(plain(result["text"]))
-
-        self._ask(sender, reply, options, "profile.get", then, name=self._name)

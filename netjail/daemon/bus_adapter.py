@@ -31,8 +31,15 @@ class Reply:
         self._signature = signature
 
     def value(self, *values: Any) -> None:
+        self.variant(self.made(*values))
+
+    def made(self, *values: Any) -> Any:
+        """What `variant` is to be given; on any thread."""
+        return GLib.Variant(f"({self._signature})", values)
+
+    def variant(self, made: Any) -> None:
         invocation, self._invocation = self._invocation, None
-        invocation.return_value(GLib.Variant(f"({self._signature})", values))
+        invocation.return_value(made)
 
     def error(self, error: NetjailError) -> None:
         invocation, self._invocation = self._invocation, None
@@ -106,14 +113,6 @@ class Exported(ObjectWrapper):  # type: ignore[misc]
         if interface == PROPERTIES:
             return {"Get": "v", "GetAll": "a{sv}"}.get(member, "")
         return "".join(self.outargs[f"{interface}.{member}"])
-
-    def variants(self, interface: str, values: dict[str, Any]) -> dict[str, Any]:
-        """Values of properties as what a{sv} holds."""
-        types = self.readable_properties
-        return {
-            name: GLib.Variant(types[f"{interface}.{name}"], value)
-            for name, value in values.items()
-        }
 
 
 class _Signalless:

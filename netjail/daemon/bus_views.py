@@ -146,17 +146,18 @@ class Views:
         return stored | {entry.name for entry in self._manager.registry.live()}
 
     def _read(self, name: str) -> View | None:
-        entry = self._manager.registry.get(name)
+        known = self._manager.registry.get(name)
         audience = self._manager.rights.audience(name)
         try:
-            return View(name, properties(self._manager.queries.status(name)["profile"]), audience)
+            values = properties(self._manager.queries.status(name)["profile"])
         except NetjailError as error:
-            if error.code == "no-such-profile" and not entry.live:
+            if error.code == "no-such-profile" and not known.live:
                 return None
-            return View(name, broken(entry, error), audience)
+            values = broken(known, error)
         except Exception:
             log.crash(f"while looking at {name}")
-            return View(name, broken(entry, internal("status")), audience)
+            values = broken(known, internal("status"))
+        return View(name, values, audience)
 
     # Files that are changed by hand ------------------------------------------------------------
 

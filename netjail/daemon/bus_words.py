@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from gi.repository import GLib
 
 from netjail import names
-from netjail.daemon.bus_adapter import plain
+from netjail.daemon.bus_adapter import interfaces, plain
 from netjail.daemon.state import Entry
 from netjail.errors import NetjailError
 
@@ -101,6 +102,29 @@ Progress goes to the caller of a running method alone."""
 
 FLEETING = frozenset({"LastHandshake", "Received", "Sent", "Apps"})
 """Properties that change all the time: read anew when asked for, never announced."""
+
+
+PROFILE_INTERFACES = interfaces(PROFILE_XML)
+_TYPES = {each.name: each.signature for each in PROFILE_INTERFACES[0].properties}
+
+
+def variants(values: dict[str, Any]) -> dict[str, Any]:
+    """Properties of a profile as what a{sv} holds."""
+    return {name: GLib.Variant(_TYPES[name], value) for name, value in values.items()}
+
+
+def entry(name: str, values: dict[str, Any]) -> Any:
+    """A profile's entry in the answer of GetManagedObjects."""
+    content = GLib.Variant("a{sa{sv}}", {names.BUS_PROFILE: variants(values)})
+    return GLib.Variant.new_dict_entry(GLib.Variant("o", path_of(name)), content)
+
+
+def managed(entries: Iterable[Any]) -> Any:
+    """That answer."""
+    builder = GLib.VariantBuilder(GLib.VariantType("a{oa{sa{sv}}}"))
+    for each in entries:
+        builder.add_value(each)
+    return GLib.Variant.new_tuple(builder.end())
 
 
 def path_of(name: str) -> str:

@@ -131,7 +131,7 @@ def test_signals_about_a_profile_of_others(people: People) -> None:
         assert people[name].signal("InterfacesAdded")[3][0] == path("quiet")
     root.ask("up", profile="quiet").get()
     for name in ("alice", "root"):
-        assert people[name].signal("PropertiesChanged")[3][1] == {"State": "up"}
+        people[name].until(path("quiet"), "up")
     # it becomes everybody's, and then alice's again
     root.ask("profile.add", name="quiet", text=none(), replace=True).get()
     assert people["dave"].signal("InterfacesAdded")[3][0] == path("quiet")

@@ -390,6 +390,15 @@ class Client:
             if said[2] == member:
                 return said
 
+    def until(self, where: str, state: str) -> list[list[Any]]:
+        """All changes of an object's properties that are announced until it is in `state`."""
+        said = []
+        while not said or said[-1][1].get("State") != state:
+            signal = self.signal("PropertiesChanged")
+            if signal[0] == where:
+                said.append(signal[3])
+        return said
+
     def forget(self) -> None:
         """Signals that came so far, or are on their way."""
         time.sleep(0.2)
