@@ -17,11 +17,24 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 from netjail import names
-from netjail.engine import doors, drivers, files, gate, ns, plan, programs, record, status, view, wg
+from netjail.engine import (
+    conflicts,
+    doors,
+    drivers,
+    files,
+    gate,
+    ns,
+    plan,
+    programs,
+    record,
+    status,
+    view,
+    wg,
+)
 from netjail.engine.context import Context
 from netjail.engine.hostfacts import HostFacts, Subnets
 from netjail.engine.hostnet import HostNet
-from netjail.engine.netlink import NetlinkError, is_foreign
+from netjail.engine.netlink import NetlinkError
 from netjail.engine.nft import Nft
 from netjail.engine.process import Process
 from netjail.engine.programs import Program
@@ -157,7 +170,7 @@ class Engine:
             if held is None:
                 self._undo_or_raise(found, progress)
                 return self._bring_up(profile, digest, progress)
-            _check_name(profile.name)
+            conflicts.check_name(profile.name)
             ns.name_again(names.netns_name(profile.name), held)
             missing = self._missing(found)
         return self._mend(profile, digest, found, missing, progress)
@@ -168,7 +181,7 @@ class Engine:
 
     def _bring_up(self, profile: Profile, digest: str, progress: Progress) -> Up:
         wanted = self._wanted(profile, progress, None)
-        self._check_conflicts(profile.name, wanted)
+        conflicts.check(profile.name, wanted, self._records)
         context = self._context(_record(profile, digest, wanted), progress)
         done: list[Resource] = []
         try:
@@ -261,23 +274,6 @@ class Engine:
             os.close(held)
         doors.release(lambda: bool(self._records.all()))
 
-    def _check_conflicts(self, name: str, wanted: Collection[Resource]) -> None:
-        """What stands in the way and is not ours is never touched: refuse."""
-        _check_name(name)
-        for resource in wanted:
-            if isinstance(resource, VethPair):
-                _check_interface(None, resource.host_if)
-            elif isinstance(resource, WireGuardDevice):
-                _check_interface(resource.birth, resource.born_as)
-        for host_if in [r.host_if for r in wanted if isinstance(r, VethPair)]:
-            holder = self._records.holder(host_if)
-            if holder not in (None, name):
-                raise NetjailError(
-                    "conflict",
-                    f"the profile {holder}, which is up, uses the same interface name {host_if}",
-                    "rename one of the two profiles",
-                )
-
     # -- down ------------------------------------------------------------------------------------
 
     def close(self, name: str, force: bool = False) -> list[int]:
@@ -339,7 +335,7 @@ class Engine:
         facts = HostFacts(held if standing else _Dry(held), progress, subnet)
         wanted = registry.describe(profile, facts)
         if not standing:
-            self._check_conflicts(profile.name, wanted)
+            conflicts.check(profile.name, wanted, self._records)
         return plan.difference(standing, wanted, missing)
 
     def _missing(self, found: Record) -> list[Resource]:
@@ -411,26 +407,6 @@ class _Dry(Subnets):
     def __init__(self, real: Subnets) -> None:
         super().__init__()
         self._taken = dict(real._taken)
-
-
-def _check_name(profile: str) -> None:
-    netns = names.netns_name(profile)
-    if os.path.lexists(ns.path_of(netns)):
-        raise NetjailError(
-            "conflict",
-            f"a network namespace {netns} exists that netjail did not make",
-            f"delete it (`sudo ip netns del {netns}`) or rename the profile",
-        )
-
-
-def _check_interface(netns: str | None, name: str) -> None:
-    with ns.inside_named(netns):
-        if is_foreign(name):
-            raise NetjailError(
-                "conflict",
-                f"an interface {name} exists that netjail did not make",
-                f"rename or delete it (`sudo ip link delete {name}`), or rename the profile",
-            )
 
 
 def _adopted(found: Record, state: str, reason: str | None) -> Adopted:

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What stands in the way of a jail and is not ours is never touched: refuse."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+
+from netjail import names
+from netjail.engine import ns
+from netjail.engine.netlink import is_foreign
+from netjail.engine.record import Records
+from netjail.errors import NetjailError
+from netjail.uplinks.wanted import Resource, VethPair, WireGuardDevice
+
+
+def check(profile: str, wanted: Collection[Resource], records: Records) -> None:
+    """Raises NetjailError("conflict") for whatever has a name that one of `wanted` needs."""
+    check_name(profile)
+    for resource in wanted:
+        if isinstance(resource, VethPair):
+            _check_interface(None, resource.host_if)
+            _check_other_profiles(profile, resource.host_if, records)
+        elif isinstance(resource, WireGuardDevice):
+            _check_interface(resource.birth, resource.born_as)
+
+
+def check_name(profile: str) -> None:
+    """The namespace's own name."""
+    netns = names.netns_name(profile)
+    if os.path.lexists(ns.path_of(netns)):
+        raise NetjailError(
+            "conflict",
+            f"a network namespace {netns} exists that netjail did not make",
+            f"delete it (`sudo ip netns del {netns}`) or rename the profile",
+        )
+
+
+def _check_interface(netns: str | None, name: str) -> None:
+    with ns.inside_named(netns):
+        if is_foreign(name):
+            raise NetjailError(
+                "conflict",
+                f"an interface {name} exists that netjail did not make",
+                f"rename or delete it (`sudo ip link delete {name}`), or rename the profile",
+            )
+
+
+def _check_other_profiles(profile: str, host_if: str, records: Records) -> None:
+    holder = records.holder(host_if)
+    if holder not in (None, profile):
+        raise NetjailError(
+            "conflict",
+            f"the profile {holder}, which is up, uses the same interface name {host_if}",
+            "rename one of the two profiles",
+        )
