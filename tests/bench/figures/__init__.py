@@ -4,6 +4,7 @@ host. `PIDS = False` where the host shares the machine's process namespace."""
 
 FIGURES = (
     "launch",
+    "launch_user",
     "helper",
     "up",
     "down",

@@ -8,7 +8,7 @@ from typing import Any
 
 import byhand
 from harness import Goal, Report, Series, command, interleave, said, timed
-from host import ENV, LAUNCHER, Host, after, whole
+from host import ENV, LAUNCHER, PYTHON, Host, after, whole
 
 PIDS = False
 STEPS = (1, 10, 100, 1000)
@@ -17,6 +17,8 @@ UP, LAUNCH, LIST = "up: request", "launch: netjail run -u nobody", "list: whole 
 ANSWER = "list: request"
 DOWN = "down: request"
 SCRIPT = "script: up"
+PYTHON_ALONE = "python3 -I -S -c pass"
+"""Does not depend on N: tells how much the machine itself has become slower meanwhile."""
 
 
 def measure(options: argparse.Namespace) -> list[Report]:
@@ -65,21 +67,24 @@ def _measure(host: Host, client: Any, rounds: int) -> dict[str, Series]:
             LAUNCH: command(run, ENV),
             LIST: whole("list"),
             ANSWER: lambda: timed(lambda: client.call("list")),
-            SCRIPT: after(
-                lambda: timed(lambda: byhand.up("hand", 1)),
-                lambda: byhand.down("hand"),
-                lambda: byhand.gone("hand"),
-            ),
+            PYTHON_ALONE: command([PYTHON, "-I", "-S", "-c", "pass"], ENV),
         },
         rounds,
     )
+    # Apart: it changes the host's networks, which the helper then follows.
+    script = after(
+        lambda: timed(lambda: byhand.up("hand", 1)),
+        lambda: byhand.down("hand"),
+        lambda: byhand.gone("hand"),
+    )
+    series |= interleave({SCRIPT: script}, rounds)
     series[DOWN] = Series(DOWN, tuple(downs[-rounds:]))
     return series
 
 
 def _report(taken: dict[int, dict[str, Series]]) -> Report:
     report = Report("scale: with N veth profiles up", "ms")
-    for what in (UP, LAUNCH, LIST, ANSWER, DOWN, SCRIPT):
+    for what in (UP, LAUNCH, LIST, ANSWER, DOWN, SCRIPT, PYTHON_ALONE):
         for step, series in taken.items():
             report.series.append(Series(f"{what}, N = {step}", series[what].values))
     first, last = min(taken), max(taken)
@@ -87,7 +92,7 @@ def _report(taken: dict[int, dict[str, Series]]) -> Report:
         for what, toward in ((UP, None), (LAUNCH, 1.3)):
             grown = taken[last][what].median / taken[first][what].median
             report.goals.append(Goal(f"{what}: N = {last} / N = {first}", grown, "x", 1.5, toward))
-        for what in (DOWN, SCRIPT):
+        for what in (DOWN, SCRIPT, PYTHON_ALONE):
             grown = taken[last][what].median / taken[first][what].median
             report.notes.append(f"{what}: N = {last} / N = {first}: {grown:.2f}x")
     report.goals.append(Goal(f"{LIST}, N = {last}", taken[last][LIST].median, " ms", 100))
