@@ -41,8 +41,8 @@ own, and starts the programs you choose inside it. The rest of the system stays 
 
 Start here:
   sudo netjail demo                            see it work; touches nothing of yours
-  sudo netjail import provider.conf --name vpn
-  sudo netjail run vpn firefox                 as you, not as root
+  netjail import provider.conf --name vpn      the file of your VPN provider, as it is
+  netjail run vpn firefox                      in that network, as you
 
 More:
   netjail list                                 your profiles

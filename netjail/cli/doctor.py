@@ -28,7 +28,7 @@ def parser() -> VerbParser:
         "[--json]",
         "Checks that this machine has what netjail needs (programs, kernel features, what\n"
         "others do to the network) and says what to do where it does not. Changes nothing.",
-        examples=(("sudo netjail doctor", ""),),
+        examples=(("netjail doctor", ""),),
         exits=(("0", "no errors; there may be warnings"), ("1", "an error was found")),
     )
 

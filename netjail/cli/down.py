@@ -26,8 +26,8 @@ def parser() -> VerbParser:
         "them. While programs run in one it stays up, unless --kill ends them (SIGTERM, and\n"
         "SIGKILL 5 s later).",
         examples=(
-            ("sudo netjail down vpn", "refused while programs run in it"),
-            ("sudo netjail down --all --kill", "everything, now"),
+            ("netjail down vpn", "refused while programs run in it"),
+            ("netjail down --all --kill", "everything, now"),
         ),
         exits=(("0", "all are down (also when they were before)"), ("1", "something is not")),
     )

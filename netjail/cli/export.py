@@ -25,8 +25,8 @@ def parser() -> VerbParser:
         "Gives a WireGuard profile back as a file that wg-quick accepts. It holds the private\n"
         "key: the file is readable by its owner alone.",
         examples=(
-            ("sudo netjail export vpn -o vpn.conf", ""),
-            ("sudo netjail export vpn | qrencode -t ansiutf8", "for a telephone"),
+            ("netjail export vpn -o vpn.conf", ""),
+            ("netjail export vpn | qrencode -t ansiutf8", "for a telephone"),
         ),
     )
     parser.word("profile", metavar="PROFILE", type=profile_name, help="the profile")

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+
 from netjail.cli import reading
 from netjail.cli.context import Context, Result
 from netjail.cli.output import Output, Text
@@ -24,10 +26,10 @@ def parser() -> VerbParser:
         "out. Commands in the file (PostUp and the like) are never executed: what is left\n"
         "out is listed, with the reason.",
         examples=(
-            ("sudo netjail import mullvad-se.conf", "the profile is called mullvad-se"),
-            ("sudo netjail import wg0.conf --name vpn", "it is called vpn"),
+            ("netjail import mullvad-se.conf", "the profile is called mullvad-se"),
+            ("netjail import wg0.conf --name vpn", "it is called vpn"),
             (
-                "sudo netjail import work.conf --through vpn",
+                "netjail import work.conf --through vpn",
                 "multi-hop: the tunnel to work uses vpn",
             ),
         ),
@@ -109,4 +111,5 @@ def render(data: dict[str, Any], output: Output) -> None:
             output.line(Text("Note: ", "yellow"), warning)
     output.line()
     output.line("Run a program in it:")
-    output.line("  ", Text(f"sudo netjail run {name} curl https://example.net", "cyan"))
+    sudo = "sudo " if "SUDO_UID" in os.environ else ""  # as this command was typed
+    output.line("  ", Text(f"{sudo}netjail run {name} curl https://example.net", "cyan"))

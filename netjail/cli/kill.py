@@ -35,8 +35,8 @@ def parser() -> VerbParser:
         "to those named by PID (which must run inside). Signals have names and numbers, as\n"
         "for kill(1): -s HUP, -s SIGHUP, -s 1, -HUP and -1 are the same.",
         examples=(
-            ("sudo netjail kill vpn", "ask all programs in vpn to end"),
-            ("sudo netjail kill -9 vpn 4711", "end one at once"),
+            ("netjail kill vpn", "ask all programs in vpn to end"),
+            ("netjail kill -9 vpn 4711", "end one at once"),
         ),
     )
     parser.word("profile", metavar="PROFILE", type=profile_name, help="the profile they run in")

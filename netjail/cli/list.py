@@ -20,7 +20,7 @@ def parser() -> VerbParser:
         "[--json]",
         "Lists the profiles: state, kind of uplink, since when, and how many processes run\n"
         "inside. The note is the profile's description, or what is wrong with it.",
-        examples=(("sudo netjail list", ""), ("sudo netjail list --json", "for scripts")),
+        examples=(("netjail list", ""), ("netjail list --json", "for scripts")),
     )
 
 

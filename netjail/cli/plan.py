@@ -20,7 +20,7 @@ def parser() -> VerbParser:
         "PROFILE",
         "Shows what `netjail up` would do now, step by step, each with the command that one\n"
         "would have typed. Changes nothing. Keys are left out.",
-        examples=(("sudo netjail plan vpn", ""),),
+        examples=(("netjail plan vpn", ""),),
     )
     parser.word("profile", metavar="PROFILE", type=profile_name, help="the profile")
     return parser

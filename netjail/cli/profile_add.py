@@ -28,8 +28,8 @@ def parser() -> VerbParser:
         "\n"
         "veth is the host's own network through NAT, none is loopback only.",
         examples=(
-            ("sudo netjail profile add lab.toml", "the profile is called lab"),
-            ("sudo netjail profile add - --name lab <x.toml", "from standard input"),
+            ("netjail profile add lab.toml", "the profile is called lab"),
+            ("netjail profile add - --name lab <x.toml", "from standard input"),
         ),
         exits=(("0", "the profile is stored"), ("1", "refused; nothing was changed")),
     )

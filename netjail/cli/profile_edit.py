@@ -31,7 +31,7 @@ def parser() -> VerbParser:
         "when the editor ends. A text with mistakes is not stored: you are told what is wrong\n"
         "and may go on editing.",
         examples=(
-            ("sudo netjail profile edit vpn", ""),
+            ("netjail profile edit vpn", ""),
             ("sudo VISUAL='code --wait' netjail profile edit vpn", "with another editor"),
         ),
         exits=(("0", "stored, or nothing was changed"), ("1", "not stored")),

@@ -22,8 +22,8 @@ def parser() -> VerbParser:
         "Deletes profiles, keys included; there is no way back (but see `netjail export`).\n"
         "One that is up is kept unless --down is given. Asks first when there is a terminal.",
         examples=(
-            ("sudo netjail export vpn -o vpn.conf", "a copy first"),
-            ("sudo netjail profile remove vpn", ""),
+            ("netjail export vpn -o vpn.conf", "a copy first"),
+            ("netjail profile remove vpn", ""),
         ),
     )
     parser.word("profiles", nargs="+", metavar="PROFILE", type=profile_name, help="what to delete")

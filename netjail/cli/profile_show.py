@@ -21,8 +21,8 @@ def parser() -> VerbParser:
         "Prints a profile as it is stored, its keys hidden. For its live network, see\n"
         "`netjail status`.",
         examples=(
-            ("sudo netjail profile show vpn", "may be shown to others"),
-            ("sudo netjail profile show --secrets vpn", "may not"),
+            ("netjail profile show vpn", "may be shown to others"),
+            ("netjail profile show --secrets vpn", "may not"),
         ),
     )
     parser.word("profile", metavar="PROFILE", type=profile_name, help="the profile")

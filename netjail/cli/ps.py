@@ -20,7 +20,7 @@ def parser() -> VerbParser:
         "ps",
         "[PROFILE]",
         "Lists the programs that run in a profile's network, or in any profile's.",
-        examples=(("sudo netjail ps", "all of them"), ("sudo netjail ps vpn", "those in vpn")),
+        examples=(("netjail ps", "all of them"), ("netjail ps vpn", "those in vpn")),
     )
     parser.word("profile", nargs="?", metavar="PROFILE", type=profile_name, help="only this one's")
     return parser

@@ -35,8 +35,8 @@ def parser() -> VerbParser:
         "keeps your directory, environment and terminal; called through sudo it runs as you.\n"
         "All that follows PROFILE is the program's, so our own options come before it.",
         examples=(
-            ("sudo netjail run vpn firefox", ""),
-            ("sudo netjail run vpn -- curl -s https://example.net", "`--` may be left out"),
+            ("netjail run vpn firefox", ""),
+            ("netjail run vpn -- curl -s https://example.net", "`--` may be left out"),
             ("sudo netjail run -u root lab tcpdump -ni any", "as root"),
         ),
         exits=EXITS,

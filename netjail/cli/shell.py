@@ -37,7 +37,7 @@ def parser() -> VerbParser:
         "started from it stays in that network. $NETJAIL holds the profile's name, and prompts\n"
         "that show $debian_chroot (Debian's and Ubuntu's do) show it.",
         examples=(
-            ("sudo netjail shell vpn", "leave it with `exit` or Ctrl-D"),
+            ("netjail shell vpn", "leave it with `exit` or Ctrl-D"),
             ("sudo netjail shell -u root lab", "as root"),
         ),
         exits=EXITS,

@@ -24,7 +24,7 @@ def parser() -> VerbParser:
         "\n"
         "States: down, starting, up, degraded (up, but the uplink does not answer), stopping,\n"
         "failed. In none of them can a program inside use another way out.",
-        examples=(("sudo netjail status vpn", ""), ("sudo netjail status --json", "for scripts")),
+        examples=(("netjail status vpn", ""), ("netjail status --json", "for scripts")),
     )
     parser.word("profile", nargs="?", metavar="PROFILE", type=profile_name, help="the profile")
     return parser

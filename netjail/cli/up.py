@@ -35,8 +35,8 @@ def parser() -> VerbParser:
         "already is checked and, where something is missing, repaired. `netjail run` does this\n"
         "by itself; `up` is for doing it ahead of time.",
         examples=(
-            ("sudo netjail up vpn", "connect, wait up to 5 s for the tunnel to answer"),
-            ("sudo netjail up --wait 0 vpn lab", "two profiles, without waiting"),
+            ("netjail up vpn", "connect, wait up to 5 s for the tunnel to answer"),
+            ("netjail up --wait 0 vpn lab", "two profiles, without waiting"),
         ),
         exits=(("0", "all are up (a tunnel that does not answer yet is up)"), ("1", "failed")),
     )
