@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -30,6 +31,7 @@ class Call:
         self.progress = progress
         self.reply = reply
         self.interactive = interactive
+        self.began = time.monotonic()
         self.abandoned = False
         self.done = False
         self.grant: Grant | None = None

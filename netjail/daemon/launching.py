@@ -5,6 +5,7 @@ profile brought up, the spawner's order made with what the kernel says of the ca
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
@@ -22,6 +23,8 @@ from netjail.daemon.workers import Turn, Turns, Workers
 from netjail.errors import NetjailError
 from netjail.launch import caller, wire
 
+FRESH_SECONDS = 0.25
+"""For so long what a caller was granted is not looked at once more."""
 MODES = {
     "plain": wire.PLAIN,
     "terminal": wire.TERMINAL,
@@ -81,7 +84,7 @@ class Launcher:
             try:
                 check()
                 state = self._as_it_is(name) if turn is None else self._up(turn, call, check, say)
-                outcome = state, order(call.peer, call.params)
+                outcome = self._order(call, state)
             except NetjailError as error:
                 outcome = error
             except Exception:
@@ -92,10 +95,26 @@ class Launcher:
             self._loop.call_soon(partial(self._spawn, call, outcome, finish))
 
         # What is up is entered at once, as root does it: the spawner's child sees whether it is.
-        if self._registry.get(name).usable and name not in self._turns.busy() and not wait:
-            self._workers.run(partial(work, None))
-        else:
+        if not self._registry.get(name).usable or name in self._turns.busy() or wait:
             self._turns.submit([name], work)
+        elif call.params["env"] is not None and time.monotonic() - call.began < FRESH_SECONDS:
+            # Authorised this moment, so that there is nothing to look at once more; and what is
+            # read of the caller is read without waiting.
+            self._spawn(call, self._order(call, self._as_it_is(name)), finish)
+        else:
+            self._workers.run(partial(work, None))
+
+    @staticmethod
+    def _order(
+        call: Call, state: dict[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]] | NetjailError:
+        try:
+            return state, order(call.peer, call.params)
+        except NetjailError as error:
+            return error
+        except Exception:
+            log.crash("in launch")
+            return internal("launch")
 
     def _as_it_is(self, name: str) -> dict[str, Any]:
         entry = self._registry.get(name)

@@ -219,6 +219,15 @@ class Manager:
             self._begin(call)
             return
 
+        try:
+            grant = self._rights.at_once(call.peer, call.method, call.params)
+        except NetjailError as error:
+            self._judged(call, error)
+            return
+        if grant is not None:
+            self._judged(call, grant)
+            return
+
         def judge() -> None:
             # What it needs is a matter of files and users, which may take a while to read.
             outcome: Grant | NetjailError

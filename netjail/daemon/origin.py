@@ -101,9 +101,12 @@ def _gid(pid: int) -> int:
 def start_time(pid: int) -> int | None:
     """Clock ticks from boot to the beginning of a process; None if there is none."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
+        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        try:
             # The second field is the program's name, which may hold spaces and parentheses.
-            return int(file.read().rpartition(b")")[2].split()[19])
+            return int(os.read(fd, 4096).rpartition(b")")[2].split()[19])
+        finally:
+            os.close(fd)
     except (OSError, IndexError, ValueError):
         return None
 

@@ -47,6 +47,9 @@ def read(pid: int, uid: int, gid: int) -> "tuple[Inherited, list[int]]":
 
     Raises ChangedError, OSError (it has ended).
     """
+    limits = parse_limits(_read(pid, "limits"))
+    # Only now: whoever became another user meanwhile (sudo) may have got other limits, which are
+    # not to be handed down.
     status = _status(pid)
     _judge(status, uid, gid)
     inherited: Inherited = {
@@ -58,12 +61,10 @@ def read(pid: int, uid: int, gid: int) -> "tuple[Inherited, list[int]]":
         "affinity": sorted(posix.sched_getaffinity(pid)),
         "io_priority": processes.get_io_priority(pid),
         "oom": int(_read(pid, "oom_score_adj")),
-        "limits": parse_limits(_read(pid, "limits")),
+        "limits": limits,
         "cgroups": _read(pid, "cgroup"),
         "login": _login(pid),
     }
-    # Whoever became another user meanwhile (sudo) may have got other limits: not to be handed down.
-    _judge(_status(pid), uid, gid)
     return inherited, [int(word) for word in status["Groups"].split()]
 
 
@@ -72,7 +73,8 @@ def _judge(status: dict[str, str], uid: int, gid: int) -> None:
         raise ChangedError("it runs, in part, as another user than the one that asked")
     # A filter of system calls cannot be handed down; without it the program would be freer than
     # who asked for it. Those that the helper itself has (a container's) all of us have.
-    if int(status.get("Seccomp_filters", "0")) > own_filters():
+    filters = int(status.get("Seccomp_filters", "0"))
+    if filters and filters > own_filters():
         raise ChangedError("it runs under a filter of system calls (seccomp), as sandboxes do")
 
 
@@ -112,7 +114,9 @@ def _login(pid: int) -> int:
 def _read(pid: "int | str", name: str) -> str:
     fd = posix.open(f"/proc/{pid}/{name}", posix.O_RDONLY | posix.O_CLOEXEC)
     try:
-        data = b"".join(iter(lambda: posix.read(fd, 65536), b""))
+        data = b""
+        while chunk := posix.read(fd, 16384):
+            data += chunk
     finally:
         posix.close(fd)
     return data.decode("utf-8", "surrogateescape")

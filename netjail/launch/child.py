@@ -55,12 +55,22 @@ DESCRIPTORS = 65536
 """More than the helper, and so the spawner, may have open."""
 
 
-def run(order_fd: int, channel: int, hierarchies: dict[str, tuple[str, str]]) -> "NoReturn":
+class Surroundings:
+    """What the spawner has found out once for all its children."""
+
+    __slots__ = ("bounding", "hierarchies")
+
+    def __init__(self) -> None:
+        self.hierarchies = inherit.mounted_hierarchies()
+        self.bounding = processes.bounding_set()
+
+
+def run(order_fd: int, channel: int, around: Surroundings) -> "NoReturn":
     """Become the program of the order in the file `order_fd`. Does not return."""
     status = names.EXIT_RUN_FAILED
     try:
         sock, order = _begin(order_fd, channel)
-        status = _run(order, sock, hierarchies)
+        status = _run(order, sock, around)
     except BaseException as error:
         status = _report(channel, error)
     finally:
@@ -88,8 +98,7 @@ def _report(channel: int, error: BaseException) -> int:
 
 def _begin(order_fd: int, channel: int) -> "tuple[_socket.socket, Order]":
     """Let go of all that the spawner has; the order is read."""
-    posix.lseek(order_fd, 0, 0)
-    data = b"".join(iter(lambda: posix.read(order_fd, 1 << 20), b""))
+    data = posix.pread(order_fd, posix.fstat(order_fd).st_size, 0)
     null = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
     for fd in (0, 1, 2):
         posix.dup2(null, fd)
@@ -103,11 +112,11 @@ def _begin(order_fd: int, channel: int) -> "tuple[_socket.socket, Order]":
     return _socket.socket(fileno=channel), order
 
 
-def _run(order: "Order", sock: "_socket.socket", hierarchies: dict[str, tuple[str, str]]) -> int:  # noqa: RET503
+def _run(order: "Order", sock: "_socket.socket", around: Surroundings) -> int:  # noqa: RET503
     """Gives the exit status of the keeper of a terminal; for the program there is no return."""
     terminal, elsewhere = _receive(order, sock)
-    inherit.join_cgroups(order["inherited"]["cgroups"], hierarchies)
-    inherit.take_on(order["inherited"])
+    inherit.join_cgroups(order["inherited"]["cgroups"], around.hierarchies)
+    inherit.take_on(order["inherited"], around.bounding)
     if terminal >= 0:
         foreground = order["mode"] == wire.TERMINAL
         pid = keeper.split(terminal, foreground)

@@ -22,15 +22,19 @@ _IO_CLASSES_OF_ROOT = (1,)
 """Real time, which takes CAP_SYS_NICE or CAP_SYS_ADMIN to set."""
 
 
-def take_on(given: "Inherited") -> None:
-    """All but the cgroups and the limits, which may hinder what is still to be done."""
+def take_on(given: "Inherited", own_bounding: int) -> None:
+    """All but the cgroups and the limits, which may hinder what is still to be done.
+
+    `own_bounding`: the capabilities that we could lose, as bits.
+    """
     if set(given["affinity"]) != posix.sched_getaffinity(0):
         _try("the processors it may use", posix.sched_setaffinity, 0, given["affinity"])
     _schedule(given)
     _oom(given["oom"])
     if given["login"] != _NO_LOGIN:
         _write_quietly("/proc/self/loginuid", given["login"])
-    processes.limit_capabilities(given["bounding"])
+    if own_bounding & ~given["bounding"]:
+        processes.limit_capabilities(given["bounding"])
     if given["no_new_privileges"]:
         processes.set_no_new_privileges()
 
@@ -51,8 +55,7 @@ def _schedule(given: "Inherited") -> None:
 
 
 def _oom(score: int) -> None:
-    with open("/proc/self/oom_score_adj", encoding="ascii") as file:
-        own = int(file.read())
+    own = int(_read("/proc/self/oom_score_adj"))
     if score == own:
         return
     try:
@@ -103,20 +106,19 @@ def cgroup_of(text: str, controllers: str) -> str | None:
 def mounted_hierarchies() -> dict[str, tuple[str, str]]:
     """Controllers as /proc/PID/cgroup has them to (mount point, what of the hierarchy is there)."""
     found: dict[str, tuple[str, str]] = {}
-    with open("/proc/self/cgroup", encoding="utf-8", errors="surrogateescape") as file:
-        known = [line.split(":", 2)[1] for line in file if line.count(":") > 1]
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        for line in file:
-            left, _, right = line.rstrip("\n").partition(" - ")
-            kind, _, options = right.split(" ")[:3]
-            root, where = left.split(" ")[3:5]
-            if kind == "cgroup2":
-                found.setdefault("", (where, root))
-            elif kind == "cgroup":
-                words = set(options.split(","))
-                for name in known:
-                    if name and set(name.split(",")) <= words:
-                        found.setdefault(name, (where, root))
+    lines = _read("/proc/self/cgroup").split("\n")
+    known = [line.split(":", 2)[1] for line in lines if line.count(":") > 1]
+    for line in _read("/proc/self/mountinfo").rstrip("\n").split("\n"):
+        left, _, right = line.partition(" - ")
+        kind, _, options = right.split(" ")[:3]
+        root, where = left.split(" ")[3:5]
+        if kind == "cgroup2":
+            found.setdefault("", (where, root))
+        elif kind == "cgroup":
+            words = set(options.split(","))
+            for name in known:
+                if name and set(name.split(",")) <= words:
+                    found.setdefault(name, (where, root))
     return found
 
 
@@ -134,8 +136,9 @@ def cgroup_directory(hierarchies: dict[str, tuple[str, str]], name: str, path: s
 
 def join_cgroups(text: str, hierarchies: dict[str, tuple[str, str]]) -> None:
     """Move to all the cgroups that `text` (/proc/PID/cgroup) names, where we are not in them."""
-    with open("/proc/self/cgroup", encoding="utf-8", errors="surrogateescape") as file:
-        own = file.read()
+    own = _read("/proc/self/cgroup")
+    if own == text:
+        return
     for line in text.split("\n"):
         _, _, rest = line.partition(":")
         name, colon, path = rest.partition(":")
@@ -176,8 +179,7 @@ def security_context(label: str | None) -> None:
 
 def _current(path: str) -> str:
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read().rstrip("\n\0")
+        return _read(path).rstrip("\n\0")
     except OSError:
         return ""
 
@@ -199,6 +201,18 @@ def _try(what: str, act: object, *args: object) -> None:
         act(*args)  # type: ignore[operator]
     except OSError as error:
         raise _error(what, error) from None
+
+
+def _read(path: str) -> str:
+    """Not by open(): that is four more system calls, and a codec to be loaded."""
+    fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    try:
+        data = b""
+        while chunk := posix.read(fd, 16384):
+            data += chunk
+        return data.decode("utf-8", "surrogateescape")
+    finally:
+        posix.close(fd)
 
 
 def _write(path: str, number: int) -> None:

@@ -110,6 +110,15 @@ def set_name(name: bytes) -> None:
     _prctl(PR_SET_NAME, name)
 
 
+def bounding_set() -> int:
+    """Our capability bounding set, as bits."""
+    number = bits = 0
+    while (state := _prctl(_PR_CAPBSET_READ, _Long(number))) >= 0:
+        bits |= state << number
+        number += 1
+    return bits
+
+
 def limit_capabilities(allowed: int) -> None:
     """Take from our bounding set what is not in `allowed` (bits)."""
     number = 0

@@ -66,7 +66,7 @@ class _Child:
 class Spawner:
     def __init__(self, helper: "_socket.socket") -> None:
         self._helper: _socket.socket | None = helper
-        self._hierarchies = inherit.mounted_hierarchies()
+        self._around = child.Surroundings()
         self._epoll = select.epoll()
         self._children: dict[int, _Child] = {}
         """By pidfd."""
@@ -136,7 +136,7 @@ class Spawner:
         try:
             pid = self._fork(cgroup)
             if pid == 0:
-                child.run(order, theirs, self._hierarchies)
+                child.run(order, theirs, self._around)
             pidfd = posix.pidfd_open(pid)
             made = _Child(number, pid, pidfd, writer, ours if kept else -1)
             keep.append(writer)
@@ -160,7 +160,7 @@ class Spawner:
     def _fork(self, cgroup: str | None) -> int:
         directory = None
         if cgroup is not None:
-            directory = inherit.cgroup_directory(self._hierarchies, "", cgroup)
+            directory = inherit.cgroup_directory(self._around.hierarchies, "", cgroup)
         if directory is None:
             return posix.fork()
         try:
