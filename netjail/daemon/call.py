@@ -9,6 +9,7 @@ from typing import Any
 
 from netjail.daemon.authorise import Peer
 from netjail.daemon.rights import Grant
+from netjail.daemon.spawning import Child
 from netjail.errors import NetjailError
 
 Result = dict[str, Any]
@@ -36,6 +37,8 @@ class Call:
         self.done = False
         self.grant: Grant | None = None
         """What was granted to a caller that is not root."""
+        self.child: Child | None = None
+        """The process that is kept ready for a `launch`."""
         self.ended: Callable[[int], None] | None = None
         """Told the wait status of the program that a `launch` has started."""
         self.asking: Callable[[], None] | None = None

@@ -21,7 +21,7 @@ from netjail.daemon.spawning import Spawned, Spawning
 from netjail.daemon.state import Registry
 from netjail.daemon.workers import Turn, Turns, Workers
 from netjail.errors import NetjailError
-from netjail.launch import caller, wire
+from netjail.launch import caller, inherit, wire
 
 FRESH_SECONDS = 0.25
 """For so long what a caller was granted is not looked at once more."""
@@ -41,6 +41,10 @@ class Launched(dict[str, Any]):
     def __init__(self, result: dict[str, Any], fds: Sequence[int]) -> None:
         super().__init__(result)
         self.fds = fds
+
+
+def _cgroup(text: str) -> str | None:
+    return inherit.cgroup_of(text, "")
 
 
 class Watch(Protocol):
@@ -67,6 +71,17 @@ class Launcher:
         self._operations = operations
         self._watch = watch
         self.spawning = Spawning(loop)
+
+    def prepare(self, call: Call) -> None:
+        """While it is still found out whether the caller may: have a process ready for what they
+        want, which then need not be waited for. It knows nothing, and ends if they may not."""
+        name = call.params["profile"]
+        if call.peer.elsewhere is None and self._registry.get(name).usable:
+            try:
+                cgroups = caller.cgroups(call.peer.pid)
+            except OSError:
+                return
+            call.child = self.spawning.prepare(_cgroup(cgroups))
 
     def begin(
         self,
@@ -169,7 +184,8 @@ class Launcher:
             if call.ended is not None:
                 call.ended(status)
 
-        self.spawning.spawn(wanted, kept(call.peer), started, ended)
+        child = call.child or self.spawning.prepare(_cgroup(wanted["inherited"]["cgroups"]))
+        child.carry_out(wanted, kept(call.peer), started, ended)
 
 
 def kept(peer: Peer) -> bool:

@@ -185,6 +185,8 @@ class Manager:
         except NetjailError as error:
             self._finish(call, error)
             return call
+        if method == "launch" and self._held is None:
+            self._launcher.prepare(call)
         early = peer.uid == 0 and method in self._early
         if method == "hello":
             self._finish(call, self._hello())
@@ -442,6 +444,8 @@ class Manager:
         assert not call.done, call.method
         call.done = True
         self._pending.discard(call)
+        if call.child is not None:
+            call.child.drop()
         self._users[call.peer.uid] -= 1
         if not self._users[call.peer.uid]:
             del self._users[call.peer.uid]

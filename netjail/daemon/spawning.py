@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The helper's side of the spawner (launch.spawner): starts it, hands it orders, hears of ends.
+"""The helper's side of the spawner (launch.spawner): starts it, has it fork, gives orders to the
+children, hears of their ends.
 
-All on the main loop's thread; nothing blocks. A spawner that has died is replaced by the next
-order; the programs that it had started go on, but nobody knows any more how they end.
+All on the main loop's thread; nothing blocks. A spawner that has died is replaced when the next
+child is wanted; the programs that it had started go on, but nobody knows any more how they end.
 """
 
 from __future__ import annotations
@@ -11,18 +12,20 @@ import array
 import marshal
 import os
 import socket
-import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from netjail.daemon import log
 from netjail.daemon.loop import READ, WRITE, Loop
 from netjail.errors import NetjailError
-from netjail.launch import inherit, spawner, wire
+from netjail.launch import spawner, wire
+
+if TYPE_CHECKING:
+    import subprocess
 
 _MESSAGE_MAX = 65536
 _FDS_MAX = 3
@@ -51,17 +54,123 @@ Started = Callable[["Spawned | NetjailError"], None]
 Ended = Callable[[int], None]
 
 
-class _Waiting:
-    __slots__ = ("ended", "kept", "message", "order", "started")
+class Child:
+    """A child of the spawner that is wanted, on its way, or waits for its order."""
 
-    def __init__(
-        self, message: bytes, order: int, kept: bool, started: Started, ended: Ended
-    ) -> None:
-        self.message = message
-        self.order = order
-        self.kept = kept
-        self.started: Started | None = started
+    def __init__(self, spawning: Spawning, number: int, cgroup: str | None) -> None:
+        self._spawning = spawning
+        self.number = number
+        self.message = marshal.dumps((number, cgroup))
+        self._cgroup = cgroup
+        self._spawned: Spawned | None = None
+        self._order: bytes | None = None
+        self._kept = False
+        self._started: Started | None = None
+        self.ended: Ended = lambda _status: None
+        self._over = False
+        self._again = True
+
+    def carry_out(self, order: dict[str, Any], kept: bool, started: Started, ended: Ended) -> None:
+        """Give it its order (launch.child.Order). `started` is told once, maybe before this
+        returns; `ended` then the wait status, if the spawner lives to know it.
+
+        `kept`: no client sends descriptors; `started` is told when the program was executed.
+        """
+        self._order, self._kept, self._started = marshal.dumps(order), kept, started
         self.ended = ended
+        if self._over:
+            self._once_more()
+        elif self._spawned is not None:
+            self._send(self._spawned)
+
+    def drop(self) -> None:
+        """It is not wanted after all, if it has no order yet: it ends by itself."""
+        if self._order is None and not self._over:
+            self._over = True
+            if self._spawned is not None:
+                self._spawned.close()
+                self._spawned = None
+
+    # For Spawning ------------------------------------------------------------------------------
+
+    def forked(self, spawned: Spawned) -> None:
+        if self._over:
+            spawned.close()
+            return
+        self._spawned = spawned
+        if self._order is not None:
+            self._send(spawned)
+
+    def failed(self, error: NetjailError) -> None:
+        """There will be no such child."""
+        self._over = True
+        if self._started is not None:
+            started, self._started = self._started, None
+            started(error)
+
+    def lost(self) -> None:
+        """The spawner has ended; a child that was forked can still be given its order."""
+        if self._spawned is None:
+            self.failed(
+                NetjailError(
+                    "system", "the spawner ended before the program was started", "try again"
+                )
+            )
+
+    def _send(self, spawned: Spawned) -> None:
+        assert self._order is not None
+        self._spawned = None
+        try:
+            memory = _in_memory(self._order)
+            try:
+                with socket.socket(fileno=os.dup(spawned.channel)) as channel:
+                    channel.setblocking(False)  # the child's end as well blocks nobody
+                    socket.send_fds(channel, [wire.ORDER], [memory])
+                    channel.setblocking(True)
+            finally:
+                os.close(memory)
+        except BrokenPipeError:  # it has waited for too long, and ended
+            spawned.close()
+            self._once_more()
+            return
+        except OSError as error:
+            spawned.close()
+            self.failed(NetjailError("system", f"the program cannot be started: {error.strerror}"))
+            return
+        if self._kept:
+            self._spawning.watch(spawned.channel, lambda: self._reported(spawned))
+        else:
+            self._tell(spawned)
+
+    def _once_more(self) -> None:
+        if not self._again:
+            self.failed(NetjailError("system", "the program cannot be started", "try again"))
+            return
+        assert self._order is not None
+        order, started = marshal.loads(self._order), self._started  # noqa: S302 - our own
+        assert started is not None
+        another = self._spawning.prepare(self._cgroup)
+        another._again = False
+        another.carry_out(order, self._kept, started, self.ended)
+
+    def _reported(self, spawned: Spawned) -> None:
+        """The child has said why it failed, or has closed the channel: by exec."""
+        with socket.socket(fileno=spawned.channel) as channel:
+            packet = channel.recv(wire.PACKET_MAX)
+        os.close(spawned.status)
+        if packet:
+            os.close(spawned.pidfd)
+            _, code, text, hint = wire.parse_failed(packet)
+            # "exec" is no code of ours: for a client it stands beside an exit status
+            code = "system" if code == "exec" else code
+            self.failed(NetjailError.from_dict({"code": code, "message": text, "hint": hint}))
+        else:
+            self._tell(Spawned(spawned.pid, spawned.pidfd))
+
+    def _tell(self, spawned: Spawned) -> None:
+        assert self._started is not None
+        started, self._started = self._started, None
+        started(spawned)
 
 
 class Spawning:
@@ -70,9 +179,9 @@ class Spawning:
         self._socket: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._number = 0
-        self._queue: deque[int] = deque()
-        """Orders that the spawner has not taken yet."""
-        self._orders: dict[int, _Waiting] = {}
+        self._queue: deque[Child] = deque()
+        """Children that the spawner has not been told of yet."""
+        self._children: dict[int, Child] = {}
 
     @property
     def pid(self) -> int:
@@ -83,6 +192,8 @@ class Spawning:
         """Have a spawner ready. Raises NetjailError."""
         if self._socket is not None:
             return
+        import subprocess  # not before the helper listens
+
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             # By vfork(2) and exec: copies nothing of this process, and minds no threads. (Not by
@@ -112,43 +223,41 @@ class Spawning:
             self._socket.close()
             self._socket = None
 
-    def spawn(self, order: dict[str, Any], kept: bool, started: Started, ended: Ended) -> None:
-        """Have an order (launch.child.Order) carried out. `started` is told once, maybe before
-        this returns; `ended` then the wait status, if the spawner lives to know it.
-
-        `kept`: no client sends descriptors; `started` is told when the program was executed.
-        """
+    def prepare(self, cgroup: str | None) -> Child:
+        """Have a child ready for an order. `cgroup`: path of the version 2 one it is to be in."""
+        self._number += 1
+        child = Child(self, self._number, cgroup)
         try:
             if len(self._queue) >= _WAITING_MAX:
                 raise NetjailError("system", "too many programs are being started", "try again")
             self.start()
-            memory = _in_memory(marshal.dumps(order))
         except NetjailError as error:
-            started(error)
-            return
-        except OSError as error:
-            started(NetjailError("system", f"no memory for the program: {error.strerror}"))
-            return
-        self._number += 1
-        cgroup = inherit.cgroup_of(order["inherited"]["cgroups"], "")
-        message = marshal.dumps((self._number, cgroup, kept))
-        self._orders[self._number] = _Waiting(message, memory, kept, started, ended)
-        self._queue.append(self._number)
+            self._loop.call_soon(partial(child.failed, error))
+            return child
+        self._children[child.number] = child
+        self._queue.append(child)
         self._flush()
+        return child
+
+    def watch(self, fd: int, call: Callable[[], None]) -> None:
+        """Call once when there is something to read, or its end."""
+
+        def ready(_events: int) -> None:
+            self._loop.remove(fd)
+            call()
+
+        self._loop.add(fd, READ, ready)
 
     def _flush(self) -> None:
         while self._queue and self._socket is not None:
-            waiting = self._orders[self._queue[0]]
             try:
-                socket.send_fds(self._socket, [waiting.message], [waiting.order])
+                self._socket.send(self._queue[0].message)
             except BlockingIOError:
                 break
             except OSError:
                 self._lost()
                 return
             self._queue.popleft()
-            os.close(waiting.order)
-            waiting.order = -1
         if self._socket is not None:
             self._loop.modify(self._socket.fileno(), READ | (WRITE if self._queue else 0))
 
@@ -181,44 +290,27 @@ class Spawning:
         what, *rest = message
         if what == "ready":
             return
-        waiting = self._orders.get(rest[0])
-        if waiting is None:
-            for fd in fds:
-                os.close(fd)
+        child = self._children[rest[0]]
+        if what == "forked":
+            child.forked(Spawned(rest[1], *fds))
         elif what == "ended":
-            del self._orders[rest[0]]
-            waiting.ended(rest[1])
-        elif what == "failed":
-            _, code, text, hint = wire.parse_failed(rest[1])
-            if waiting.started is None:
-                return
-            started, waiting.started = waiting.started, None
-            # "exec" is no code of ours: for a client it stands beside an exit status
-            code = "system" if code == "exec" else code
-            started(NetjailError.from_dict({"code": code, "message": text, "hint": hint}))
+            del self._children[rest[0]]
+            child.ended(rest[1])
         else:
-            assert waiting.started is not None
-            started, waiting.started = waiting.started, None
-            started(Spawned(rest[1], *fds))
+            del self._children[rest[0]]
+            child.failed(NetjailError("system", f"no process can be started: {rest[1]}"))
 
     def _lost(self) -> None:
-        """The spawner has ended. What it was about is lost; the next order starts another."""
+        """The spawner has ended. What it was about is lost; the next child starts another."""
         log.warning("the spawner has ended unexpectedly; programs that run go on")
         self.close()
         if self._process is not None:
             self._reap(self._process)
             self._process = None
         self._queue.clear()
-        orders, self._orders = self._orders, {}
-        for waiting in orders.values():
-            if waiting.order >= 0:
-                os.close(waiting.order)
-            if waiting.started is not None:
-                waiting.started(
-                    NetjailError(
-                        "system", "the spawner ended before the program was started", "try again"
-                    )
-                )
+        children, self._children = self._children, {}
+        for child in children.values():
+            child.lost()
 
     def _reap(self, process: subprocess.Popen[bytes]) -> None:
         if process.poll() is None:  # its socket is closed, but it is not quite gone

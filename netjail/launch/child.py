@@ -10,6 +10,7 @@ import _signal  # type: ignore[import-not-found]  # the package signal imports e
 import _socket
 import marshal
 import posix
+import sys
 
 from netjail import names
 from netjail.launch import enter, identity, inherit, keeper, processes, rare, wire
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 
 SECONDS = 10.0
-"""How long a client may take to send its descriptors."""
+"""How long the helper may take to send the order, and then a client to send its descriptors."""
 _JOURNAL = b"/run/systemd/journal/stdout"
 _PYTHONS = (_signal.SIGINT, _signal.SIGPIPE, _signal.SIGXFSZ)
 """Signals for which Python has set something other than the default."""
@@ -65,12 +66,14 @@ class Surroundings:
         self.bounding = processes.bounding_set()
 
 
-def run(order_fd: int, channel: int, around: Surroundings) -> "NoReturn":
-    """Become the program of the order in the file `order_fd`. Does not return."""
+def run(channel: int, around: Surroundings) -> "NoReturn":
+    """Become the program of the order that comes over `channel`. Does not return."""
     status = names.EXIT_RUN_FAILED
     try:
-        sock, order = _begin(order_fd, channel)
-        status = _run(order, sock, around)
+        sock = _begin(channel)
+        order = _order(sock)
+        if order is not None:
+            status = _run(order, sock, around)
     except BaseException as error:
         status = _report(channel, error)
     finally:
@@ -96,9 +99,8 @@ def _report(channel: int, error: BaseException) -> int:
     return status
 
 
-def _begin(order_fd: int, channel: int) -> "tuple[_socket.socket, Order]":
-    """Let go of all that the spawner has; the order is read."""
-    data = posix.pread(order_fd, posix.fstat(order_fd).st_size, 0)
+def _begin(channel: int) -> "_socket.socket":
+    """Let go of all that the spawner has."""
     null = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
     for fd in (0, 1, 2):
         posix.dup2(null, fd)
@@ -108,8 +110,23 @@ def _begin(order_fd: int, channel: int) -> "tuple[_socket.socket, Order]":
     for number in _PYTHONS:
         _signal.signal(number, _signal.SIG_DFL)
     posix.setsid()
+    return _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, channel)
+
+
+def _order(sock: "_socket.socket") -> "Order | None":
+    """What to do; None: nothing. Nobody but the helper can have sent the first packet."""
+    sock.settimeout(SECONDS)
+    try:
+        packet, controls, _, _ = sock.recvmsg(16, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC)
+    except OSError:
+        return None
+    if packet != wire.ORDER:
+        return None
+    fd = int.from_bytes(controls[0][2][:4], sys.byteorder)
+    data = posix.pread(fd, posix.fstat(fd).st_size, 0)
+    posix.close(fd)
     order: Order = marshal.loads(data)  # noqa: S302 - the helper wrote it, this very Python
-    return _socket.socket(fileno=channel), order
+    return order
 
 
 def _run(order: "Order", sock: "_socket.socket", around: Surroundings) -> int:  # noqa: RET503

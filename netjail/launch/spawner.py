@@ -9,15 +9,11 @@ into an order, and never holds a descriptor of a caller: nothing that a user cou
 Started as `python3 -I -S .../launch/spawner.py`, with one end of a SOCK_SEQPACKET pair as
 descriptor 0. Each message is one packet, in marshal's form:
 
-    helper -> spawner  (number, cgroup, kept), with the order (child.Order, marshalled) in a memfd
+    helper -> spawner  (number, path of the caller's version 2 cgroup or None)
     spawner -> helper  ("ready",)
-                       ("forked", number, pid), with pidfd, status pipe and channel
-                       ("started", number, pid), with pidfd     where the channel is kept here
-                       ("failed", number, packet of wire.failed)
+                       ("forked", number, pid), with pidfd, status pipe and channel (see `wire`)
+                       ("failed", number, why)
                        ("ended", number, wait status)
-
-`cgroup`: path of the caller's version 2 cgroup, or None. `kept`: there is no client to send
-descriptors; "started" comes once the program has been executed, else "failed".
 """
 
 # Started by path, the package is not importable yet. Its directory must not stay before the
@@ -40,7 +36,7 @@ import posix
 import select
 import sys
 
-from netjail.launch import child, inherit, processes, wire
+from netjail.launch import child, inherit, processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,16 +47,14 @@ _READ = select.EPOLLIN
 
 
 class _Child:
-    __slots__ = ("channel", "number", "pid", "pidfd", "status")
+    __slots__ = ("number", "pid", "pidfd", "status")
 
-    def __init__(self, number: int, pid: int, pidfd: int, status: int, channel: int) -> None:
+    def __init__(self, number: int, pid: int, pidfd: int, status: int) -> None:
         self.number = number
         self.pid = pid
         self.pidfd = pidfd
         self.status = status
-        """The writing end of the status pipe; -1: nobody reads it."""
-        self.channel = channel
-        """The client's end of the channel where it is kept here until the exec; else -1."""
+        """The writing end of the status pipe."""
 
 
 class Spawner:
@@ -70,7 +64,6 @@ class Spawner:
         self._epoll = select.epoll()
         self._children: dict[int, _Child] = {}
         """By pidfd."""
-        self._channels: dict[int, _Child] = {}
 
     def run(self) -> None:
         """Until the helper and all children have ended."""
@@ -79,12 +72,10 @@ class Spawner:
         self._tell(("ready",))
         while self._helper is not None or self._children:
             for fd, _ in self._epoll.poll():
-                if fd in self._channels:
-                    self._reported(self._channels[fd])
-                elif fd in self._children:
+                if fd in self._children:
                     self._ended(self._children[fd])
                 elif self._helper is not None and fd == self._helper.fileno():
-                    self._ordered()
+                    self._asked()
 
     def _tell(self, message: "tuple[str | int | bytes, ...]", fds: "Sequence[int]" = ()) -> None:
         if self._helper is None:
@@ -105,56 +96,42 @@ class Spawner:
         self._helper.close()
         self._helper = None
 
-    def _ordered(self) -> None:
+    def _asked(self) -> None:
         assert self._helper is not None
         try:
-            packet, controls, _, _ = self._helper.recvmsg(
-                _MESSAGE_MAX, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC
-            )
+            packet = self._helper.recv(_MESSAGE_MAX)
         except OSError:
-            packet, controls = b"", []
+            packet = b""
         if not packet:
             self._forget_helper()
             return
-        order = int.from_bytes(controls[0][2][:4], sys.byteorder)
+        number, cgroup = marshal.loads(packet)  # noqa: S302 - from the helper
         try:
-            number, cgroup, kept = marshal.loads(packet)  # noqa: S302 - from the helper
-            try:
-                self._start(number, cgroup, kept, order)
-            except OSError as error:
-                text = f"a process cannot be started: {error.strerror}"
-                self._tell(("failed", number, wire.failed(125, "system", text, None)))
-        finally:
-            posix.close(order)
+            self._start(number, cgroup)
+        except OSError as error:
+            self._tell(("failed", number, error.strerror or str(error)))
 
-    def _start(self, number: int, cgroup: str | None, kept: bool, order: int) -> None:
+    def _start(self, number: int, cgroup: str | None) -> None:
         kind = _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC
         ours, theirs = (s.detach() for s in _socket.socketpair(_socket.AF_UNIX, kind))
         reader, writer = posix.pipe2(posix.O_CLOEXEC)
-        posix.set_blocking(writer, False)  # it is empty; but whatever its reader does to it
-        keep = []
+        made = None
         try:
+            posix.set_blocking(writer, False)  # it is empty; but whatever its reader does to it
             pid = self._fork(cgroup)
             if pid == 0:
-                child.run(order, theirs, self._around)
-            pidfd = posix.pidfd_open(pid)
-            made = _Child(number, pid, pidfd, writer, ours if kept else -1)
-            keep.append(writer)
-            self._children[pidfd] = made
-            self._epoll.register(pidfd, _READ)
+                child.run(theirs, self._around)
+            made = _Child(number, pid, posix.pidfd_open(pid), writer)
+            self._children[made.pidfd] = made
             # Ours of the child's end goes before anybody can send something over it: then it is
             # not we who have to throw it away.
             posix.close(theirs)
             theirs = -1
-            if kept:
-                keep.append(ours)
-                self._channels[ours] = made
-                self._epoll.register(ours, _READ)
-            else:
-                self._tell(("forked", number, pid), (pidfd, reader, ours))
+            self._tell(("forked", number, pid), (made.pidfd, reader, ours))
+            self._epoll.register(made.pidfd, _READ)
         finally:
-            for fd in (ours, theirs, reader, writer):
-                if fd >= 0 and fd not in keep:
+            for fd in (ours, theirs, reader, -1 if made else writer):
+                if fd >= 0:
                     posix.close(fd)
 
     def _fork(self, cgroup: str | None) -> int:
@@ -174,25 +151,10 @@ class Spawner:
             # cannot.
             return posix.fork()
 
-    def _reported(self, made: _Child) -> None:
-        """The child of a kept channel has said why it failed, or has closed it: by exec."""
-        channel = _socket.socket(fileno=made.channel)
-        packet = channel.recv(wire.PACKET_MAX)
-        self._epoll.unregister(made.channel)
-        del self._channels[made.channel]
-        channel.close()
-        made.channel = -1
-        if packet:
-            self._tell(("failed", made.number, packet))
-        else:
-            self._tell(("started", made.number, made.pid), (made.pidfd,))
-
     def _ended(self, made: _Child) -> None:
         pid, status = posix.waitpid(made.pid, posix.WNOHANG)
         if pid == 0:
             return
-        if made.channel >= 0:
-            self._reported(made)
         self._epoll.unregister(made.pidfd)
         del self._children[made.pidfd]
         try:
