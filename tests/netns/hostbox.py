@@ -102,15 +102,20 @@ open(f"/run/who-{sys.argv[1]}", "w").close()
 serve(sock)
 """
 ASK = """
-import socket, sys
-try:
-    with socket.create_connection((sys.argv[1], 80), float(sys.argv[2])) as sock:
-        print(sock.recv(99).decode(), end="")
-except TimeoutError:
-    print("silence")
-except OSError as error:
-    import errno
-    print(errno.errorcode.get(error.errno, error))
+import errno, socket, sys, threading
+answers = {}
+def ask(address):
+    try:
+        with socket.create_connection((address, 80), float(sys.argv[1])) as sock:
+            answers[address] = sock.recv(99).decode().strip()
+    except TimeoutError:
+        answers[address] = "silence"
+    except OSError as error:
+        answers[address] = errno.errorcode.get(error.errno, str(error))
+threads = [threading.Thread(target=ask, args=[address]) for address in sys.argv[2:]]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+for address in sys.argv[2:]: print(answers[address])
 """
 _ENV = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -423,14 +428,18 @@ class Host:
 
     def ask(self, jail: str, address: str, seconds: float = 2) -> str:
         """What a program in the jail gets from a server: its name and the address it saw."""
-        argv = ["/usr/bin/python3", "-S", "-c", ASK, address, str(seconds)]
+        return self.ask_all(jail, [address], seconds)[address]
+
+    def ask_all(self, jail: str, addresses: Sequence[str], seconds: float = 2) -> dict[str, str]:
+        """The same of several servers at once."""
+        argv = ["/usr/bin/python3", "-S", "-c", ASK, str(seconds), *addresses]
         said = self.netjail("run", "--no-wait", jail, "--", *argv)
         assert said.status == 0, said
-        return said.out.strip()
+        return dict(zip(addresses, said.out.splitlines(), strict=True))
 
     def ask_from(self, space: str, address: str, seconds: float = 1) -> str:
         """The same from one of the neighbourhood's namespaces."""
-        argv = ["/usr/bin/python3", "-S", "-c", ASK, address, str(seconds)]
+        argv = ["/usr/bin/python3", "-S", "-c", ASK, str(seconds), address]
         return self.run("ip", "netns", "exec", space, *argv).ok().out.strip()
 
     # -- what is left --------------------------------------------------------------------------

@@ -126,7 +126,7 @@ def complete(host: Host, kind: str) -> None:
     assert (resolv.count("nameserver") == 1) == (kind != "none")
     seen = {"none": ("ENETUNREACH",) * 2, "wireguard": ("inet 10.9.0.2", "inet fd09::2")}
     expected = seen.get(kind, (f"inet {HOST4}", f"inet {HOST6}"))
-    assert (host.ask("jail", SERVER4, 5), host.ask("jail", SERVER6, 5)) == expected
+    assert tuple(host.ask_all("jail", [SERVER4, SERVER6], 5).values()) == expected
 
 
 def put_right(host: Host, kind: str, command: str) -> None:
@@ -264,6 +264,7 @@ def test_what_runs_inside_does_not_notice(host: Host, kind: str) -> None:
     host.clean()
 
 
+@pytest.mark.slow
 def test_killed_while_it_ends_the_programs(host: Host) -> None:
     host.profile("jail")
     host.netjail("up", "jail").ok()

@@ -29,6 +29,7 @@ pytestmark = pytest.mark.skipif(missing() is not None, reason=missing() or "")
 WORLD = {SERVER4: f"inet {HOST4}", SERVER6: f"inet {HOST6}"}
 LAN = {NEIGHBOUR4: "neigh 192.168.7.10", NEIGHBOUR6: "neigh fd77::10"}
 REFUSED = {"EHOSTUNREACH", "ENETUNREACH", "EACCES"}
+CLOSED = REFUSED | {"silence"}
 
 SERVE = """
 import socket, time
@@ -110,16 +111,21 @@ def gateways(host: Host, jail: str) -> tuple[str, str]:
 @pytest.mark.parametrize("services", [False, True], ids=["no-host", "host"])
 def test_what_may_be_reached(host: Host, lan: bool, services: bool) -> None:
     up(host, "lab", f"lan = {str(lan).lower()}", f"host = {str(services).lower()}")
+    own = [HOST4, HOST6, "192.168.7.10", "fd77::10", *gateways(host, "lab")]
+    answers = host.ask_all("lab", [*WORLD, *LAN, *own, "192.0.2.1"])
     for address, expected in WORLD.items():
-        assert host.ask("lab", address) == expected
+        assert answers[address] == expected
     for address, expected in LAN.items():
-        assert host.ask("lab", address) in ({expected} if lan else REFUSED), address
-    for address in (HOST4, HOST6, "192.168.7.10", "fd77::10", *gateways(host, "lab")):
-        answer = host.ask("lab", address)
-        assert answer.startswith("host ") if services else answer in REFUSED, (address, answer)
+        assert answers[address] in ({expected} if lan else CLOSED), (address, answers)
+    for address in own:
+        answer = answers[address]
+        assert answer.startswith("host ") if services else answer in CLOSED, (address, answers)
     # the way out is the host's own, and the neighbourhood of that is as closed
-    answer = host.ask("lab", "192.0.2.1")
-    assert answer == f"inet {HOST4}" if lan else answer in REFUSED
+    answer = answers["192.0.2.1"]
+    assert answer == f"inet {HOST4}" if lan else answer in CLOSED, answers
+    if not lan and not services:  # asked alone a program is told at once; many: the kernel tires
+        assert host.ask("lab", NEIGHBOUR4) in REFUSED
+        assert host.ask("lab", HOST4) in REFUSED
 
 
 def test_jails_do_not_reach_each_other(host: Host) -> None:
@@ -194,6 +200,7 @@ class Counting:
         return number
 
 
+@pytest.mark.slow
 def test_pinned_to_one_of_two_ways_out(host: Host) -> None:
     up(host, "free")
     up(host, "lab", 'interface = "alt0"')

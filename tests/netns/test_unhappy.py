@@ -47,7 +47,7 @@ def host(hosts: Hosts) -> Iterator[Host]:
 
 NAMES = ["../x", "-rf", "a" * 300, "größe", "", "a\nb", "a/b", "A", ".", "a" * 32, "x\u202ey"]
 
-VERBS = [
+VERBS: list[tuple[str, ...]] = [
     ("up", "{}"),
     ("down", "{}"),
     ("run", "{}", "true"),
@@ -66,11 +66,26 @@ VERBS = [
 ]
 
 
+def some(verbs: list[tuple[str, ...]], name: str) -> list[tuple[str, ...]]:
+    """Four verbs, others for each name."""
+    return verbs[NAMES.index(name) % 4 :: 4]
+
+
 @pytest.mark.parametrize("name", NAMES, ids=lambda name: ascii(name)[1:12])
 def test_names_that_are_none(host: Host, name: str) -> None:
+    refused(host, name, some(VERBS, name))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES, ids=lambda name: ascii(name)[1:12])
+def test_names_that_are_none_with_every_verb(host: Host, name: str) -> None:
+    refused(host, name, VERBS)
+
+
+def refused(host: Host, name: str, verbs: list[tuple[str, ...]]) -> None:
     host.write("/run/p.conf", host.conf())
     host.write("/run/p.toml", 'version = 1\n[uplink]\nkind = "none"\n')
-    commands = [(verb, [word.replace("{}", name) for word in verb]) for verb in VERBS]
+    commands = [(verb, [word.replace("{}", name) for word in verb]) for verb in verbs]
     running = [(verb, host.background(*words, stderr=-1)) for verb, words in commands]
     for verb, process in running:
         out, err = process.communicate("", timeout=30)
@@ -378,6 +393,7 @@ def test_an_interface_of_somebody_elses(host: Host, kind: str) -> None:
     host.netjail("up", name).ok()
 
 
+@pytest.mark.slow
 def test_an_endpoint_that_has_no_address(host: Host) -> None:
     host.tunnel("vpn", endpoint="nosuch.invalid:51820")
     host.netjail("up", "vpn").failed("nosuch.invalid", "has no address")
@@ -540,6 +556,7 @@ def test_through_a_profile_that_cannot_go_up(host: Host) -> None:
 # when idle --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_jail_that_stops_when_idle(host: Host) -> None:
     host.profile("lab", top='stop = "when-idle"')
     first = host.background("run", "lab", "--", "sh", "-c", "read line; sleep 1.5 &")
