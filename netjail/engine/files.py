@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import shutil
 
 from netjail.errors import NetjailError
 
@@ -70,11 +70,25 @@ def symlink(target: str, path: str) -> None:
 def remove_tree(path: str) -> None:
     """Remove a directory of ours; nothing happens where there is none."""
     try:
-        shutil.rmtree(path)
+        if os.path.islink(path):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        _remove(path)
     except FileNotFoundError:
         pass
     except OSError as error:
         raise cannot("remove", path, error) from error
+
+
+def _remove(path: str) -> None:
+    """Without shutil's precautions against others who write there: they cannot, and those take
+    three times as long."""
+    with os.scandir(path) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                _remove(entry.path)
+            else:
+                os.unlink(entry.path)
+    os.rmdir(path)
 
 
 def cannot(verb: str, path: str, error: OSError) -> NetjailError:

@@ -103,7 +103,8 @@ def make_shared_directory() -> None:
     """
     os.makedirs(names.NETNS_DIR, mode=0o755, exist_ok=True)
     try:
-        syscalls.mount(None, names.NETNS_DIR, None, _MS_SHARED | _MS_REC, None)
+        # Not recursive: what is mounted there is shared already, and there may be a thousand.
+        syscalls.mount(None, names.NETNS_DIR, None, _MS_SHARED, None)
     except OSError as error:
         if error.errno != errno.EINVAL:  # EINVAL: not a mount point yet
             raise
