@@ -41,7 +41,8 @@ if [ "$(id -u)" = 0 ]; then
         curl tcpdump ca-certificates iputils-ping bind9-dnsutils
         sudo firejail strace iperf3 procps mmdebstrap git openssl
         dbus-daemon python3-gi python3-pydbus gir1.2-polkit-1.0
-        bash-completion zsh fish man-db groff mandoc librsvg2-bin libxml2-utils)
+        bash-completion zsh fish man-db groff mandoc librsvg2-bin libxml2-utils
+        desktop-file-utils appstream keyutils less openssh-client vim tmux)
     # Where systemd runs the machine these would start services: then only what is there is tested.
     [ -d /run/systemd/system ] || packages+=(nscd polkitd systemd)
     [ "$quick" = yes ] || [ "$(uname -m)" != x86_64 ] || packages+=(qemu-system-x86 lintian)

@@ -22,6 +22,7 @@ import netjail
 from netjail import names
 from netjail.demo import stage as places
 from netjail.demo.capture import Capture, Packet
+from netjail.demo.nodes import wait_until
 from netjail.demo.provider import PORT
 from netjail.demo.stage import Stage, need_root, require
 from netjail.demo.tell import Claim, Teller
@@ -116,8 +117,14 @@ class Story:
         before = {who: len(self.stage.dns_log(who)) for who in ("isp", "provider")}
         with self.stage.capture("home") as wire:
             answers = {family: self.page(inside, family) for family, _ in self.families}
+            wait_until(lambda: self._asked_since(before), 2)  # their logs may lag a little
         asked = {who: self.stage.dns_log(who)[count:] for who, count in before.items()}
         return answers, wire, asked
+
+    def _asked_since(self, before: dict[str, int]) -> bool:
+        """Whether somebody has been asked for the page's name."""
+        name = self.stage.web_name
+        return any(name in self.stage.dns_log(who)[count:] for who, count in before.items())
 
     def add(self, *claims: Claim) -> None:
         """Remember claims that were shown in another way."""

@@ -128,8 +128,8 @@ def put_checkout(root: Path) -> None:
         if source.is_symlink() or source.exists():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target / name, follow_symlinks=False)
-    for directory, _, files in os.walk(root / "home/user"):
-        for path in (directory, *(os.path.join(directory, f) for f in files)):
+    for directory, directories, files in os.walk(root / "home/user"):  # links are in either
+        for path in (directory, *(os.path.join(directory, f) for f in directories + files)):
             os.chown(path, USER, USER, follow_symlinks=False)
 
 
