@@ -15,6 +15,7 @@ import ast
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -215,6 +216,7 @@ def fresh(suite: str) -> Iterator[tuple[Path, Carried]]:
 def main() -> int:
     """See the module's text."""
     suite, *words = sys.argv[1:]
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # clean up first
     begin = time.monotonic()
     with fresh(suite) as (root, carried):
         print(f"-- {suite} made in {time.monotonic() - begin:.0f} s", flush=True)
