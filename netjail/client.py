@@ -29,12 +29,23 @@ START_SECONDS = 10.0
 """How long a helper may take from fork to listening."""
 GREET_SECONDS = 10.0
 """How long a helper may take to answer `hello`, which it does from memory."""
+NEXT_SECONDS = 30.0
+"""For how long to go from a helper that is ending to the next: one that takes over from another
+waits until that has finished what it has begun."""
+BUS_AGAIN_SECONDS = 0.3
+"""What the bus's service may need after a crash before it can be started again."""
 LOG_MAX = 1 << 20
 """A log longer than this is put aside (one generation) when the next helper starts."""
 HELPER_PATH = (
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin"
 )
 """The helper's PATH: never the caller's, which may name directories of an ordinary user."""
+
+_TWICE = frozenset(
+    {"hello", "list", "status", "ps", "plan", "doctor", "profile.get", "profile.check"}
+    | {"up", "down"}
+)
+"""Methods that may be asked of the next helper where nobody knows how far the last one came."""
 
 _ANSWER_MAX = 64 << 20
 
@@ -51,8 +62,10 @@ class _GoneError(Exception):
 class Client:
     """One connection. Not for several threads at once."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, path: str | None = None) -> None:
         self._sock = sock
+        self._path = path
+        """Where to find the next helper if this one ends; None: nowhere."""
         self._buffer = bytearray()
         self._next_id = 0
         self._asked: bytes | None = None
@@ -72,22 +85,41 @@ class Client:
     ) -> dict[str, Any]:
         """The result of one request. `progress` is given each sentence on what is waited for.
 
-        Raises NetjailError: the helper's own, or no-helper where it went away meanwhile.
+        A helper that is ending has done nothing of it: the next one is asked; once also where one
+        went away without a word, if doing it twice is as good as once. Raises NetjailError: the
+        helper's own, or no-helper where it went away meanwhile.
         """
-        try:
+        deadline = time.monotonic() + NEXT_SECONDS
+        twice = method in _TWICE
+        while True:
             try:
-                return self._call(method, params or {}, progress)
-            except NetjailError as refused:
-                if not refused.prompt or not self.ask_password:
+                return self._ask(method, params or {}, progress)
+            except NetjailError as error:
+                if error.code != "ending" or self._path is None or time.monotonic() > deadline:
                     raise
-                return self._call_with_agent(refused, method, params or {}, progress)
-        except _GoneError as gone:
-            raise NetjailError(
-                "no-helper",
-                f"the helper ended before it had answered {method!r} ({gone})",
-                "run the command again: what was half done is then completed or undone; "
-                f"the helper's log is {names.HELPER_LOG}",
-            ) from None
+            except _GoneError as gone:
+                if not twice or self._path is None:
+                    raise _lost(method, gone) from None
+                twice = False
+            self._next_helper(self._path)
+
+    def _next_helper(self, path: str) -> None:
+        self._sock.close()
+        time.sleep(0.05)  # it does not listen any more, or will not in a moment
+        following = connect(path=path)
+        self._sock, self._buffer = following._sock, following._buffer
+        self._next_id, self._asked = following._next_id, None
+        self.helper = following.helper
+
+    def _ask(
+        self, method: str, params: dict[str, Any], progress: Callable[[str], None] | None
+    ) -> dict[str, Any]:
+        try:
+            return self._call(method, params, progress)
+        except NetjailError as refused:
+            if not refused.prompt or not self.ask_password:
+                raise
+            return self._call_with_agent(refused, method, params, progress)
 
     def _call_with_agent(
         self,
@@ -191,10 +223,19 @@ class Client:
             )
 
 
+def _lost(method: str, gone: _GoneError) -> NetjailError:
+    return NetjailError(
+        "no-helper",
+        f"the helper ended before it had answered {method!r} ({gone})",
+        "run the command again: what was half done is then completed or undone; "
+        f"the helper's log is {names.HELPER_LOG}",
+    )
+
+
 def resume(fd: int, line: bytes, received: bytes) -> Client:
     """A connection over which a request (`line`, id 1) has been sent already: the first call, if it
     is the same, only waits for the answer, of which `received` is the beginning."""
-    client = Client(socket.socket(fileno=fd))
+    client = Client(socket.socket(fileno=fd), names.SOCKET)
     client._sock.settimeout(None)
     client._buffer += received
     client._next_id = 1
@@ -214,7 +255,10 @@ def connect(start: bool = True, path: str = names.SOCKET) -> Client:
     by_bus = False
     while True:
         try:
-            return _connect_once(path)
+            client = _connect_once(path)
+            if not start:
+                client._path = None
+            return client
         except _GoneError as gone:
             reason = gone
         if not start:
@@ -236,7 +280,8 @@ def connect(start: bool = True, path: str = names.SOCKET) -> Client:
                 else f"its log is {names.HELPER_LOG}",
             )
         if by_bus:  # by then it listens, but may just have ended again
-            time.sleep(0.05)
+            time.sleep(0.1)
+            by_bus = _start_by_bus(reason)
             continue
         _start(path)
         # The one that was told of may just be ending, or another's may still be on its way.
@@ -252,7 +297,13 @@ def _start_by_bus(gone: _GoneError) -> bool:
     from netjail import activation  # only where no helper runs
 
     try:
-        activation.start_helper()
+        try:
+            activation.start_helper()
+        except activation.ActivationError as error:
+            if error.unavailable or "." not in error.name:
+                raise
+            time.sleep(BUS_AGAIN_SECONDS)  # the one before may just have crashed
+            activation.start_helper()
     except activation.ActivationError as error:
         if os.geteuid() == 0:
             return False  # root has another way
@@ -279,11 +330,16 @@ def _connect_once(path: str) -> Client:
     try:
         sock.settimeout(GREET_SECONDS)
         sock.connect(path)
-        client = Client(sock)
+        client = Client(sock, path)
         client._greet()
     except (FileNotFoundError, ConnectionRefusedError, ConnectionResetError) as error:
         sock.close()
         raise _GoneError(os.strerror(error.errno or 0)) from None
+    except NetjailError as error:
+        sock.close()
+        if error.code != "ending":
+            raise
+        raise _GoneError(error.message, error) from None
     except PermissionError:
         sock.close()
         refusal = NetjailError(

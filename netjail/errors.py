@@ -16,6 +16,7 @@ CODES = frozenset(
         "missing-kernel",  # the kernel lacks a feature
         "not-authorised",
         "no-helper",  # the helper cannot be reached or started
+        "ending",  # the helper ends, and has done nothing of what was asked: ask the next one
         "resolve-failed",  # an endpoint's host name has no address
         "conflict",  # something on the host that is not ours is in the way
         "not-up",
@@ -23,7 +24,7 @@ CODES = frozenset(
         "import-refused",
         "system",  # the kernel or the file system said no
         "timeout",
-        "interrupted",
+        "interrupted",  # by the caller
         "internal",  # a bug of ours
     }
 )

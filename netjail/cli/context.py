@@ -69,6 +69,10 @@ class Context:
                 progress.show(waiting)
             return self._client.call(method, params, progress=progress.show)
 
+    def forget_helper(self) -> None:
+        """The next call is to another helper."""
+        self._client = None
+
     def connect(self) -> Caller:
         """A connection to the helper, which is started if need be."""
         if self._connect is not None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 from netjail import names
 from netjail.cli.context import Context
@@ -83,6 +84,13 @@ def _follow(
             if failed.code != "not-up" or attempt == _ATTEMPTS - 1:
                 raise error_of(failed) from None
             launch = None
+        except NetjailError as error:
+            # It has done nothing of it; the next helper is asked.
+            if error.code != "ending" or attempt == _ATTEMPTS - 1:
+                raise
+            launch = None
+            context.forget_helper()
+            time.sleep(0.05)  # it does not listen any more, or will not in a moment
     raise AssertionError
 
 

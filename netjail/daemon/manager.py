@@ -333,6 +333,9 @@ class Manager:
             results.update((each["profile"], each) for each in done)
             if left == 0:
                 ordered = [results[name] for name in profiles]
+                if any(error["code"] == "ending" for each in ordered for error in each["errors"]):
+                    self._finish(call, _ending())  # the next helper does the rest
+                    return
                 if everything:  # what an operation only looked at is none of what was meant
                     ordered = [
                         each for each in ordered if each["changed"] or each["state"] != "down"
@@ -474,7 +477,7 @@ _FILES = frozenset({"profile.add", "profile.remove"})
 
 
 def _ending() -> NetjailError:
-    return NetjailError("interrupted", "the helper is ending", "run the command again")
+    return NetjailError("ending", "the helper is ending", "run the command again")
 
 
 def _abandoned() -> NetjailError:

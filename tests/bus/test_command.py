@@ -279,3 +279,22 @@ def test_limits_per_user(activated: World) -> None:
             bob.ask("list").get()
         assert alice.ask("list").get()["profiles"]
         assert root.ask("list").get()["profiles"]
+
+
+def test_commands_while_helpers_come_and_go(activated: World) -> None:
+    """A command that meets a helper as it ends goes on with the next one, by itself."""
+    with another(polkit=False) as world:
+        world.install_service()
+        put(world, "lab", none())
+        module = (sys.executable, "-m", "netjail")
+        for number in range(6):
+            pid = world.client().ask("hello").get()["pid"]
+            commands = [
+                world.popen(*module, *words, stderr=subprocess.PIPE)
+                for words in (("up", "lab"), ("list",), ("down", "lab"))
+            ]
+            time.sleep(0.04 * number)
+            world.root("kill", str(pid))
+            for each in commands:
+                _, said = each.communicate(timeout=40)
+                assert each.returncode == 0, said

@@ -169,3 +169,42 @@ def test_few_imports() -> None:
         [sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True, cwd=root
     ).stdout.split()
     assert not {"asyncio", "subprocess", "logging", "dataclasses", "inspect"}.intersection(said)
+
+
+ENDING = NetjailError("ending", "the helper is ending").as_dict()
+
+
+def test_a_helper_that_is_ending(helper: Any) -> None:
+    """It has done nothing of what was asked, so the next one is asked, of which the caller sees
+    nothing."""
+    asked: list[str] = []
+
+    def answers(request: dict[str, Any]) -> list[bytes] | None:
+        asked.append(request["method"])
+        number = request["id"]
+        if len(asked) in (1, 3):  # it ends: also for the first who comes back, greeting
+            return [line(id=number, error=ENDING)]
+        return polite(lambda _: [line(id=number, result={"x": 1})])(request)
+
+    greets = polite(lambda _: None)
+    script: Script = lambda r: answers(r) if asked or r["method"] != "hello" else greets(r)  # noqa: E731
+    connected = helper(script)
+    connected._path = connected._sock.getpeername()
+    assert connected.call("up", {"profile": "a"}) == {"x": 1}
+    assert asked == ["up", "hello", "up", "hello", "up"]
+
+
+def test_ending_helpers_without_end(helper: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "NEXT_SECONDS", 0.3)
+    connected = helper(polite(lambda request: [line(id=request["id"], error=ENDING)]))
+    connected._path = connected._sock.getpeername()
+    with pytest.raises(NetjailError) as caught:
+        connected.call("up", {"profile": "a"})
+    assert caught.value.code == "ending"
+
+
+def test_no_other_helper_is_asked_where_none_may_be_started(helper: Any) -> None:
+    connected = helper(polite(lambda request: [line(id=request["id"], error=ENDING)]))
+    with pytest.raises(NetjailError) as caught:
+        connected.call("list")
+    assert caught.value.code == "ending"

@@ -458,10 +458,10 @@ def test_ending_finishes_what_runs_and_begins_nothing(started: Stage) -> None:
     started.until(lambda: ("up", "a") in started.engine.log)
     started.manager.end()
     late = started.ask("list")
-    assert late.error.code == "interrupted"
+    assert late.error.code == "ending"
     assert started.manager.busy
     gate.set()
     assert running.result["state"] == "up"
-    assert waiting.result["results"][0]["errors"][0]["code"] == "interrupted"
+    assert waiting.error.code == "ending"
     started.until(lambda: not started.manager.busy)
     assert started.state("a") == "up"
