@@ -11,7 +11,8 @@ chmod 755 /usr/sbin/policy-rc.d
 dpkg --install "$vm/netjail.deb"
 rm /usr/sbin/policy-rc.d
 
-# Two ordinary users. alice sits at the machine: tty1 logs her in, which is a session on seat0.
+# Two ordinary users. alice, who may administer the machine, sits at it: tty1 logs her in, which is a
+# session on seat0. A suite may let bob sit there instead (guest/seated.py).
 for user in alice bob; do
     useradd --create-home --shell /bin/bash "$user"
     # A password that tests can type at a prompt: the user's name.
@@ -24,7 +25,9 @@ chmod 440 /etc/sudoers.d/alice
 echo 'root:root' | chpasswd
 install -D -m 644 "$vm/autologin.conf" /etc/systemd/system/getty@tty1.service.d/autologin.conf
 install -m 755 "$vm/seat-shell.sh" /usr/local/bin/seat-shell
-printf '\n[ "$(tty)" != /dev/tty1 ] || exec seat-shell\n' >>/home/alice/.profile
+for user in alice bob; do
+    printf '\n[ "$(tty)" != /dev/tty1 ] || exec seat-shell\n' >>"/home/$user/.profile"
+done
 
 # Sessions without a seat come by ssh, from root to both users.
 systemctl disable ssh.service

@@ -17,6 +17,7 @@ import guest
 import provider
 from guest import Capture, at_seat, background, by_ssh, eventually, main, needed, netjail, sh, test
 from helper import helper_pid, helper_runs
+from program import WHO
 
 MODULES = ("wireguard", "openvswitch", "veth", "overlay", "nf_tables")
 PLAIN = "/run/netjail-tests/plain.toml"
@@ -289,18 +290,6 @@ def down_leaves_nothing() -> None:
 
 # What the tests share -------------------------------------------------------------------------
 
-WHO = """
-import json, os
-status = {k: v.strip() for k, _, v in (x.partition(":") for x in open("/proc/self/status"))}
-print(json.dumps({
-    "uids": status["Uid"], "gids": status["Gid"],
-    "groups": sorted(map(int, status["Groups"].split())),
-    "caps": [status[x] for x in ("CapInh", "CapPrm", "CapEff", "CapAmb")],
-    "cgroup": open("/proc/self/cgroup").read(), "cwd": os.getcwd(),
-    "home": os.environ.get("HOME"), "user": os.environ.get("USER"),
-    "session": open("/proc/self/sessionid").read(), "net": os.readlink("/proc/self/ns/net"),
-}))
-"""
 ASK = """
 import socket, sys
 name = b"".join(bytes([len(x)]) + x.encode() for x in sys.argv[2].split(".")) + b"\\0"
