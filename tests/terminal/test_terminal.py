@@ -19,13 +19,12 @@ from pathlib import Path
 
 import pytest
 
-pexpect = pytest.importorskip("pexpect")
-
 sys.path.insert(0, str(Path(__file__).parents[1] / "netns"))
 
 import userbox
 from userbox import ALICE, PYTHON, UserBox, eventually
 
+pexpect = pytest.importorskip("pexpect")
 pytestmark = pytest.mark.skipif(userbox.missing() is not None, reason=str(userbox.missing()))
 
 SECONDS = 15
@@ -452,7 +451,7 @@ def test_a_closed_terminal(box: UserBox) -> None:
 
 
 def test_without_a_shell_there_is_no_stopping(box: UserBox) -> None:
-    """The client leads the session itself, as in `xterm -e netjail run ...`: nobody could say fg."""
+    """The client leads the session, as in `xterm -e netjail run ...`: nobody could say fg."""
     words = box.as_user([box.launcher, "run", "lab", "sh", "-c", "sleep 1; echo on and on"])
     tty = pexpect.spawn(words[0], words[1:], env=box.env(), timeout=SECONDS, encoding="utf-8")
     eventually(lambda: running(box, "sleep"))
