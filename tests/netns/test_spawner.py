@@ -732,3 +732,18 @@ def test_memory_and_descriptors_stay(box: UserBox) -> None:
 
 def _rss(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize() // 1024
+
+
+def test_what_a_launch_imports(box: UserBox) -> None:
+    def modules(*words: str) -> set[str]:
+        argv = box.as_user([PYTHON, "-I", "-S", "-X", "importtime", *words])
+        done = subprocess.run(
+            argv, env=box.env(), capture_output=True, text=True, check=True, start_new_session=True
+        )
+        return {line.rsplit("|", 1)[1].strip() for line in done.stderr.splitlines() if "|" in line}
+
+    bare = modules("-c", "pass")
+    assert modules(box.launcher, "run", "lab", "true") - bare - {"_signal", "_weakref"} == {
+        *("netjail", "netjail.main", "netjail.names", "netjail.launch", "netjail.launch.request"),
+        *("netjail.launch.wire", "_socket", "select"),
+    }
