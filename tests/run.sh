@@ -45,7 +45,8 @@ if [ "$(id -u)" = 0 ]; then
         desktop-file-utils appstream keyutils less openssh-client vim tmux)
     # Where systemd runs the machine these would start services: then only what is there is tested.
     [ -d /run/systemd/system ] || packages+=(nscd polkitd systemd)
-    [ "$quick" = yes ] || [ "$(uname -m)" != x86_64 ] || packages+=(qemu-system-x86 lintian)
+    [ "$quick" = yes ] || [ "$(uname -m)" != x86_64 ] ||
+        packages+=(qemu-system-x86 e2fsprogs debian-archive-keyring lintian)
     need_packages "${packages[@]}"
 fi
 

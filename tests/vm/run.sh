@@ -3,9 +3,11 @@
 # The acceptance machine: tests/vm/run.sh [bookworm|trixie ...] [SUITE ...]
 #
 # Builds netjail's .deb on each Debian named (both, if none is), installs it in an image of that
-# Debian, boots the image and runs the suites (all, if none is named) in it. Images are kept in
+# Debian, boots the image and runs the suites in it: those named, else all on the newest Debian, and
+# on others those of the root user's and an ordinary user's work. Images are kept in
 # $NETJAIL_TESTS_CACHE, else $XDG_CACHE_HOME/netjail-tests, else /var/cache/netjail-tests.
 #
+#   --all           every suite on each Debian
 #   --build         build the images, boot nothing         --list   name the suites
 #   --fresh         forget the cached images first         --time-limit SECONDS of one boot
 #   --shell         boot, then a login on this terminal        --rev COMMIT  package that commit,
@@ -37,4 +39,4 @@ if [ -n "$missing" ]; then
         { echo "tests/vm/run.sh: could not install$missing" >&2; exit 77; }
 fi
 
-exec nice -n 10 python3 -B "$here/vmrun.py" "$@"
+exec python3 -B "$here/vmrun.py" "$@"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is there again after a reboot: the profiles, and the jails that are asked for."""
-# boot: own
+# place: first
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ def profiles_come_up_again() -> None:
     """After the reboot it comes up when asked"""
     assert sh("netjail run lonely cat /sys/class/net/lo/operstate").text == "unknown"
     assert states() == {"lonely": "up"}
+    sh("netjail profile remove --down lonely")
 
 
 def states() -> dict[str, str]:
