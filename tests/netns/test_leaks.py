@@ -323,7 +323,8 @@ def test_when_our_own_wireguard_dies_nothing_leaves_and_the_helper_mends_it(stag
         [sys.executable, "-m", "netjail", "run", "vpn", "sleep", "60"], cwd=str(REPO)
     )
     pid = str(status["processes"][0]["pid"])
-    with stage.capture() as wire:
+    isp = Questions(stage, "isp")
+    with stage.capture(expression="not port 53") as wire:
         stage.home.run(["kill", "-9", pid], check=True)
         command = ["curl", "-sS", "--max-time", "1", f"http://{WEB4}/"]
         assert stage.home.run(["ip", "netns", "exec", "netjail-vpn", *command]).returncode, (
@@ -332,6 +333,7 @@ def test_when_our_own_wireguard_dies_nothing_leaves_and_the_helper_mends_it(stag
     assert plaintext(wire) == []
     curl = ["curl", "-sS4", "--max-time", "2", f"http://{WEB_NAME}/"]
     assert wait_until(lambda: inside(stage, *curl, check=False) == PROVIDER4, 20, 0.5)
+    assert set(isp.new()) <= {stage.providers[0].endpoint_name}, "asked by the helper alone"
     assert program.poll() is None, "the program lives on in the same namespace"
     program.kill()
     program.wait()

@@ -205,6 +205,7 @@ def test_a_line_in_pieces_and_lines_in_one(make: Make) -> None:
 @pytest.mark.parametrize(
     "garbage",
     [b"GET / HTTP/1.1\r\n", b"\n", b"{}\n", b"\0\0\0\n", b"\xff\n", b"[" * 50_000 + b"\n"],
+    ids=["HTTP", "empty", "no request", "zeros", "no UTF-8", "deep"],
 )
 def test_garbage_gets_one_line_and_the_end(make: Make, garbage: bytes) -> None:
     face = make()
