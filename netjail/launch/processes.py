@@ -65,6 +65,15 @@ class _HoldingFunction(_ctypes.CFuncPtr):
     _flags_ = _ctypes.FUNCFLAG_CDECL | _ctypes.FUNCFLAG_USE_ERRNO | _ctypes.FUNCFLAG_PYTHONAPI
 
 
+class _PythonFunction(_ctypes.CFuncPtr):
+    """The same, of the interpreter itself, and leaving our copy of errno alone."""
+
+    _flags_ = _ctypes.FUNCFLAG_CDECL | _ctypes.FUNCFLAG_PYTHONAPI
+
+
+_before_fork = _PythonFunction(_ctypes.dlsym(_LIBC, "PyOS_BeforeFork"))
+_after_fork_in_child = _PythonFunction(_ctypes.dlsym(_LIBC, "PyOS_AfterFork_Child"))
+_after_fork_in_parent = _PythonFunction(_ctypes.dlsym(_LIBC, "PyOS_AfterFork_Parent"))
 _syscall = _HoldingFunction(_ctypes.dlsym(_LIBC, "syscall"))
 _prctl = _Function(_ctypes.dlsym(_LIBC, "prctl"))
 _machine = posix.uname().machine
@@ -78,11 +87,16 @@ def fork_into(cgroup: int) -> int:
     """
     words = [_CLONE_INTO_CGROUP, 0, 0, 0, _SIGCHLD, 0, 0, 0, 0, 0, cgroup]
     arguments = b"".join(word.to_bytes(8, sys.byteorder) for word in words)
-    pid = _check(_syscall(_Long(_SYS_CLONE3), arguments, _Long(_CLONE_ARGS)))
+    number, size = _Long(_SYS_CLONE3), _Long(_CLONE_ARGS)
+    # As posix.fork() does for the interpreter, which holds locks in between: since Python 3.13 it
+    # aborts in the child if they are not held. Nothing else may stand between these calls.
+    _before_fork()
+    pid: int = _syscall(number, arguments, size)
     if pid == 0:
-        # what posix.fork() would have done for the interpreter
-        _HoldingFunction(_ctypes.dlsym(_LIBC, "PyOS_AfterFork_Child"))()
-    return pid
+        _after_fork_in_child()
+    else:
+        _after_fork_in_parent()
+    return _check(pid)
 
 
 def get_io_priority(pid: int) -> int:
