@@ -21,7 +21,7 @@ from netjail.daemon.spawning import Spawned, Spawning
 from netjail.daemon.state import Registry
 from netjail.daemon.workers import Turn, Turns, Workers
 from netjail.errors import NetjailError
-from netjail.launch import caller, inherit, wire
+from netjail.launch import caller, wire
 
 FRESH_SECONDS = 0.25
 """For so long what a caller was granted is not looked at once more."""
@@ -41,10 +41,6 @@ class Launched(dict[str, Any]):
     def __init__(self, result: dict[str, Any], fds: Sequence[int]) -> None:
         super().__init__(result)
         self.fds = fds
-
-
-def _cgroup(text: str) -> str | None:
-    return inherit.cgroup_of(text, "")
 
 
 class Watch(Protocol):
@@ -74,14 +70,15 @@ class Launcher:
 
     def prepare(self, call: Call) -> None:
         """While it is still found out whether the caller may: have a process ready for what they
-        want, which then need not be waited for. It knows nothing, and ends if they may not."""
+        want, which then need not be waited for. It begins nothing, and ends if they may not."""
         name = call.params["profile"]
-        if call.peer.elsewhere is None and self._registry.get(name).usable:
-            try:
-                cgroups = caller.cgroups(call.peer.pid)
-            except OSError:
-                return
-            call.child = self.spawning.prepare(_cgroup(cgroups))
+        if call.peer.elsewhere is not None or not self._registry.get(name).usable:
+            return
+        if call.params["env"] is None:
+            return  # that of another process may take a while to read
+        wanted = self._order(call)
+        if not isinstance(wanted, NetjailError):  # which comes again, for those who may know
+            call.child = self.spawning.prepare(wanted)
 
     def begin(
         self,
@@ -99,7 +96,8 @@ class Launcher:
             try:
                 check()
                 state = self._as_it_is(name) if turn is None else self._up(turn, call, check, say)
-                outcome = self._order(call, state)
+                wanted = self._order(call)
+                outcome = wanted if isinstance(wanted, NetjailError) else (state, wanted)
             except NetjailError as error:
                 outcome = error
             except Exception:
@@ -112,19 +110,16 @@ class Launcher:
         # What is up is entered at once, as root does it: the spawner's child sees whether it is.
         if not self._registry.get(name).usable or name in self._turns.busy() or wait:
             self._turns.submit([name], work)
-        elif call.params["env"] is not None and time.monotonic() - call.began < FRESH_SECONDS:
-            # Authorised this moment, so that there is nothing to look at once more; and what is
-            # read of the caller is read without waiting.
-            self._spawn(call, self._order(call, self._as_it_is(name)), finish)
+        elif call.child is not None and time.monotonic() - call.began < FRESH_SECONDS:
+            # Authorised this moment, so that there is nothing to look at once more.
+            self._spawn(call, (self._as_it_is(name), call.child.order), finish)
         else:
             self._workers.run(partial(work, None))
 
     @staticmethod
-    def _order(
-        call: Call, state: dict[str, Any]
-    ) -> tuple[dict[str, Any], dict[str, Any]] | NetjailError:
+    def _order(call: Call) -> dict[str, Any] | NetjailError:
         try:
-            return state, order(call.peer, call.params)
+            return order(call.peer, call.params)
         except NetjailError as error:
             return error
         except Exception:
@@ -184,8 +179,11 @@ class Launcher:
             if call.ended is not None:
                 call.ended(status)
 
-        child = call.child or self.spawning.prepare(_cgroup(wanted["inherited"]["cgroups"]))
-        child.carry_out(wanted, kept(call.peer), started, ended)
+        if call.child is None or call.child.order is not wanted:
+            if call.child is not None:
+                call.child.drop()
+            call.child = self.spawning.prepare(wanted)
+        call.child.carry_out(kept(call.peer), started, ended)
 
 
 def kept(peer: Peer) -> bool:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from netjail.daemon import log
 from netjail.daemon.loop import READ, WRITE, Loop
 from netjail.errors import NetjailError
-from netjail.launch import spawner, wire
+from netjail.launch import inherit, spawner, wire
 
 if TYPE_CHECKING:
     import subprocess
@@ -55,37 +55,40 @@ Ended = Callable[[int], None]
 
 
 class Child:
-    """A child of the spawner that is wanted, on its way, or waits for its order."""
+    """A child of the spawner: wanted, on its way, waiting for our word, or at work.
 
-    def __init__(self, spawning: Spawning, number: int, cgroup: str | None) -> None:
+    `order`: a launch.child.Order, for which it gets ready; it is not begun before `carry_out`.
+    """
+
+    def __init__(self, spawning: Spawning, number: int, order: dict[str, Any]) -> None:
         self._spawning = spawning
         self.number = number
+        self.order = order
+        cgroup = inherit.cgroup_of(order["inherited"]["cgroups"], "")
         self.message = marshal.dumps((number, cgroup))
-        self._cgroup = cgroup
         self._spawned: Spawned | None = None
-        self._order: bytes | None = None
+        self._wanted = False
         self._kept = False
         self._started: Started | None = None
         self.ended: Ended = lambda _status: None
         self._over = False
         self._again = True
 
-    def carry_out(self, order: dict[str, Any], kept: bool, started: Started, ended: Ended) -> None:
-        """Give it its order (launch.child.Order). `started` is told once, maybe before this
-        returns; `ended` then the wait status, if the spawner lives to know it.
+    def carry_out(self, kept: bool, started: Started, ended: Ended) -> None:
+        """Let it go on. `started` is told once, maybe before this returns; `ended` then the wait
+        status, if the spawner lives to know it.
 
         `kept`: no client sends descriptors; `started` is told when the program was executed.
         """
-        self._order, self._kept, self._started = marshal.dumps(order), kept, started
-        self.ended = ended
+        self._wanted, self._kept, self._started, self.ended = True, kept, started, ended
         if self._over:
             self._once_more()
         elif self._spawned is not None:
-            self._send(self._spawned)
+            self._go(self._spawned)
 
     def drop(self) -> None:
-        """It is not wanted after all, if it has no order yet: it ends by itself."""
-        if self._order is None and not self._over:
+        """It is not wanted, unless it was: it ends by itself."""
+        if not self._wanted and not self._over:
             self._over = True
             if self._spawned is not None:
                 self._spawned.close()
@@ -98,8 +101,19 @@ class Child:
             spawned.close()
             return
         self._spawned = spawned
-        if self._order is not None:
-            self._send(spawned)
+        try:
+            memory = _in_memory(marshal.dumps(self.order))
+            try:
+                self._say(spawned, wire.ORDER, memory)
+            finally:
+                os.close(memory)
+        except OSError as error:
+            self._spawned = None
+            spawned.close()
+            self.failed(NetjailError("system", f"the program cannot be started: {error.strerror}"))
+            return
+        if self._wanted:
+            self._go(spawned)
 
     def failed(self, error: NetjailError) -> None:
         """There will be no such child."""
@@ -109,7 +123,7 @@ class Child:
             started(error)
 
     def lost(self) -> None:
-        """The spawner has ended; a child that was forked can still be given its order."""
+        """The spawner has ended; a child that was forked can still go on."""
         if self._spawned is None:
             self.failed(
                 NetjailError(
@@ -117,41 +131,44 @@ class Child:
                 )
             )
 
-    def _send(self, spawned: Spawned) -> None:
-        assert self._order is not None
+    @staticmethod
+    def _say(spawned: Spawned, word: bytes, *fds: int) -> None:
+        with socket.socket(fileno=os.dup(spawned.channel)) as channel:
+            socket.send_fds(channel, [word], fds, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+
+    def _go(self, spawned: Spawned) -> None:
         self._spawned = None
         try:
-            memory = _in_memory(self._order)
-            try:
-                with socket.socket(fileno=os.dup(spawned.channel)) as channel:
-                    channel.setblocking(False)  # the child's end as well blocks nobody
-                    socket.send_fds(channel, [wire.ORDER], [memory])
-                    channel.setblocking(True)
-            finally:
-                os.close(memory)
-        except BrokenPipeError:  # it has waited for too long, and ended
+            self._say(spawned, wire.BEGIN)
+        except OSError:  # it has ended: because it had waited for too long, or it says why
+            said = self._last_words(spawned)
             spawned.close()
-            self._once_more()
-            return
-        except OSError as error:
-            spawned.close()
-            self.failed(NetjailError("system", f"the program cannot be started: {error.strerror}"))
+            if said:
+                self.failed(_failure(said))
+            else:
+                self._once_more()
             return
         if self._kept:
             self._spawning.watch(spawned.channel, lambda: self._reported(spawned))
         else:
             self._tell(spawned)
 
+    @staticmethod
+    def _last_words(spawned: Spawned) -> bytes:
+        with socket.socket(fileno=os.dup(spawned.channel)) as channel:
+            try:
+                return channel.recv(wire.PACKET_MAX, socket.MSG_DONTWAIT)
+            except OSError:
+                return b""
+
     def _once_more(self) -> None:
+        assert self._started is not None
         if not self._again:
             self.failed(NetjailError("system", "the program cannot be started", "try again"))
             return
-        assert self._order is not None
-        order, started = marshal.loads(self._order), self._started  # noqa: S302 - our own
-        assert started is not None
-        another = self._spawning.prepare(self._cgroup)
+        another = self._spawning.prepare(self.order)
         another._again = False
-        another.carry_out(order, self._kept, started, self.ended)
+        another.carry_out(self._kept, self._started, self.ended)
 
     def _reported(self, spawned: Spawned) -> None:
         """The child has said why it failed, or has closed the channel: by exec."""
@@ -160,10 +177,7 @@ class Child:
         os.close(spawned.status)
         if packet:
             os.close(spawned.pidfd)
-            _, code, text, hint = wire.parse_failed(packet)
-            # "exec" is no code of ours: for a client it stands beside an exit status
-            code = "system" if code == "exec" else code
-            self.failed(NetjailError.from_dict({"code": code, "message": text, "hint": hint}))
+            self.failed(_failure(packet))
         else:
             self._tell(Spawned(spawned.pid, spawned.pidfd))
 
@@ -223,10 +237,10 @@ class Spawning:
             self._socket.close()
             self._socket = None
 
-    def prepare(self, cgroup: str | None) -> Child:
-        """Have a child ready for an order. `cgroup`: path of the version 2 one it is to be in."""
+    def prepare(self, order: dict[str, Any]) -> Child:
+        """Have a child made for an order; it is not begun before the child is told so."""
         self._number += 1
-        child = Child(self, self._number, cgroup)
+        child = Child(self, self._number, order)
         try:
             if len(self._queue) >= _WAITING_MAX:
                 raise NetjailError("system", "too many programs are being started", "try again")
@@ -315,6 +329,13 @@ class Spawning:
     def _reap(self, process: subprocess.Popen[bytes]) -> None:
         if process.poll() is None:  # its socket is closed, but it is not quite gone
             self._loop.call_later(1.0, partial(self._reap, process))
+
+
+def _failure(packet: bytes) -> NetjailError:
+    _, code, text, hint = wire.parse_failed(packet)
+    # "exec" is no code of ours: for a client it stands beside an exit status
+    code = "system" if code == "exec" else code
+    return NetjailError.from_dict({"code": code, "message": text, "hint": hint})
 
 
 def _in_memory(data: bytes) -> int:

@@ -62,7 +62,7 @@ def read(pid: int, uid: int, gid: int) -> "tuple[Inherited, list[int]]":
         "io_priority": processes.get_io_priority(pid),
         "oom": int(_read(pid, "oom_score_adj")),
         "limits": limits,
-        "cgroups": cgroups(pid),
+        "cgroups": _read(pid, "cgroup"),
         "login": _login(pid),
     }
     return inherited, [int(word) for word in status["Groups"].split()]
@@ -120,11 +120,6 @@ def _read(pid: "int | str", name: str) -> str:
     finally:
         posix.close(fd)
     return data.decode("utf-8", "surrogateescape")
-
-
-def cgroups(pid: int) -> str:
-    """Its /proc/PID/cgroup."""
-    return _read(pid, "cgroup")
 
 
 def environment(pid: int) -> list[str]:

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 SECONDS = 10.0
-"""How long the helper may take to send the order, and then a client to send its descriptors."""
+"""How long to wait for the order, for the helper's word, for the client's descriptors."""
 _JOURNAL = b"/run/systemd/journal/stdout"
 _PYTHONS = (_signal.SIGINT, _signal.SIGPIPE, _signal.SIGXFSZ)
 """Signals for which Python has set something other than the default."""
@@ -129,11 +129,22 @@ def _order(sock: "_socket.socket") -> "Order | None":
     return order
 
 
+def _may_begin(sock: "_socket.socket") -> bool:
+    """Wait for the helper's word. The client has its end of the channel only after that."""
+    try:
+        return sock.recv(16) == wire.BEGIN
+    except OSError:
+        return False
+
+
 def _run(order: "Order", sock: "_socket.socket", around: Surroundings) -> int:  # noqa: RET503
     """Gives the exit status of the keeper of a terminal; for the program there is no return."""
-    terminal, elsewhere = _receive(order, sock)
+    # All this is done to ourselves alone; nothing else is before the helper says that they may.
     inherit.join_cgroups(order["inherited"]["cgroups"], around.hierarchies)
     inherit.take_on(order["inherited"], around.bounding)
+    if not _may_begin(sock):
+        return names.EXIT_RUN_FAILED
+    terminal, elsewhere = _receive(order, sock)
     if terminal >= 0:
         foreground = order["mode"] == wire.TERMINAL
         pid = keeper.split(terminal, foreground)

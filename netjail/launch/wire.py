@@ -2,15 +2,16 @@
 """What client, spawner and the spawner's children say to each other around a launch.
 
 The *channel* is a pair of SOCK_SEQPACKET sockets that the spawner makes for each child. One end
-goes to the helper, the other one to the child alone. The helper first sends the order over it; so
-the child can be made ready while polkit still thinks. Then it hands its end on to the client, who
-sends the program's descriptors: so neither helper nor spawner ever holds one of a caller's, whose
-mere closing may block (FUSE, a socket that lingers, a serial line), and a child that blocks harms
-nobody but its caller.
+goes to the helper, the other one to the child alone. Over it the helper sends the order, for which
+the child gets ready while polkit still thinks, and then its word that the caller may. Only then it
+hands its end on to the client, who sends the program's descriptors: so neither helper nor spawner
+ever holds one of a caller's, whose mere closing may block (FUSE, a socket that lingers, a serial
+line), and a child that blocks harms nobody but its caller.
 
 Each packet begins with a byte that says what it is:
 
     helper -> child  ORDER        child.Order, marshalled, in a file in memory, by SCM_RIGHTS
+                     BEGIN        the caller may
     client -> child  DESCRIPTORS  the working directory, then, as the request said, standard
                                   input, output and error, then the terminal: by SCM_RIGHTS
     client -> keeper SIGNAL       number, in text
@@ -28,6 +29,7 @@ On the launch path: imports nothing.
 """
 
 ORDER = b"O"
+BEGIN = b"G"
 DESCRIPTORS = b"F"
 SIGNAL = b"S"
 GO_ON = b"C"

@@ -747,3 +747,25 @@ def test_what_a_launch_imports(box: UserBox) -> None:
         *("netjail", "netjail.main", "netjail.names", "netjail.launch", "netjail.launch.request"),
         *("netjail.launch.wire", "_socket", "select"),
     }
+
+
+def test_what_cannot_be_taken_on_is_said(box: UserBox) -> None:
+    """A child that fails before it is told to begin: the reason reaches the caller all the same."""
+    made = f"/sys/fs/cgroup/pids/netjail-test-{os.getpid()}"
+    try:
+        os.mkdir(made)
+    except OSError:
+        pytest.skip("no version 1 cgroups to make")
+    hide = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", "/sys/fs/cgroup/pids"]
+    argv = box.as_user([box.launcher, "run", "lab", "true"])
+    try:
+        subprocess.run(box.argv(hide), check=True)
+        script = f'echo $$ > {made}/cgroup.procs; exec "$@"'
+        done = subprocess.run(
+            ["sh", "-ec", script, "sh", *argv], env=box.env(), capture_output=True, text=True
+        )
+        assert done.returncode == 125 and "cgroup" in done.stderr, done
+    finally:
+        subprocess.run(box.argv(["umount", "/sys/fs/cgroup/pids"]), check=False)
+        eventually(lambda: not _procs(made))
+        os.rmdir(made)
