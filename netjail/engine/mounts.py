@@ -15,10 +15,15 @@ import struct
 import threading
 from typing import Any
 
+from netjail.launch import syscalls
+
 _BELOW = ("/sys/", "/etc/")
 
 # linux/mount.h and asm-generic/unistd.h; the numbers are the same on all architectures
-_SYS_STATMOUNT, _SYS_LISTMOUNT = 457, 458
+_SYS_STATMOUNT, _SYS_LISTMOUNT, _SYS_MOUNT_SETATTR = 457, 458, 442
+_ATTRIBUTES = struct.Struct("=QQQQ")  # struct mount_attr: attr_set, attr_clr, propagation, userns
+_AT_EMPTY_PATH, _AT_RECURSIVE = 0x1000, 0x8000
+_MS_PRIVATE = 0x40000
 _REQUEST = struct.Struct("=IIQQQ")  # struct mnt_id_req: size, spare, mnt_id, param, mnt_ns_id
 _REQUEST_SIZE = 24
 """Of its first version, which ends before mnt_ns_id."""
@@ -49,6 +54,32 @@ def below_etc_and_sys() -> list[str]:
         if not any(point.startswith(outer + "/") for outer in found) and "\t" not in point:
             found.append(point)
     return found
+
+
+def over_itself(path: str) -> None:
+    """Make a directory a mount point, in a peer group of its own. Raises OSError.
+
+    A bind mount made in the usual way (`mount --bind DIR DIR`, as ip-netns(8) does it) stays in the
+    group of the mount it is a copy of, if that is shared: then whatever is mounted in it is mounted
+    below it as well, twice in all, and every launch copies twice as many mounts.
+    """
+    fd = syscalls.open_tree(path)
+    try:
+        attributes = _ATTRIBUTES.pack(0, 0, _MS_PRIVATE, 0)
+        result = _syscall(
+            ctypes.c_long(_SYS_MOUNT_SETATTR),
+            ctypes.c_long(fd),
+            b"",
+            ctypes.c_long(_AT_EMPTY_PATH | _AT_RECURSIVE),
+            attributes,
+            ctypes.c_size_t(len(attributes)),
+        )
+        if result < 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code))  # ENOSYS before Linux 5.12
+        syscalls.move_mount(fd, path)
+    finally:
+        os.close(fd)
 
 
 def _ask() -> list[str]:

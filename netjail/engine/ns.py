@@ -6,11 +6,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from netjail import names
-from netjail.engine import sysctl
+from netjail.engine import mounts, sysctl
 from netjail.engine.netlink import Socket, set_link
 from netjail.errors import NetjailError
 from netjail.launch import syscalls
@@ -18,6 +19,7 @@ from netjail.launch import syscalls
 _MS_BIND, _MS_REC, _MS_SHARED = 0x1000, 0x4000, 0x100000
 _MNT_DETACH = 2
 _HERE = "/proc/thread-self/ns/net"
+_making = threading.Lock()
 
 
 def path_of(name: str) -> str:
@@ -102,13 +104,18 @@ def make_shared_directory() -> None:
     jail reach the copies that programs of other jails hold.
     """
     os.makedirs(names.NETNS_DIR, mode=0o755, exist_ok=True)
-    try:
-        # Not recursive: what is mounted there is shared already, and there may be a thousand.
-        syscalls.mount(None, names.NETNS_DIR, None, _MS_SHARED, None)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # EINVAL: not a mount point yet
-            raise
-        syscalls.mount(names.NETNS_DIR, names.NETNS_DIR, None, _MS_BIND | _MS_REC, None)
+    with _making:
+        try:
+            # Not recursive: what is mounted there is shared already, and there may be a thousand.
+            syscalls.mount(None, names.NETNS_DIR, None, _MS_SHARED, None)
+            return
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # EINVAL: not a mount point yet
+                raise
+        try:
+            mounts.over_itself(names.NETNS_DIR)
+        except OSError:
+            syscalls.mount(names.NETNS_DIR, names.NETNS_DIR, None, _MS_BIND | _MS_REC, None)
         syscalls.mount(None, names.NETNS_DIR, None, _MS_SHARED | _MS_REC, None)
 
 
