@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from guest import sh
+
 WHO = """
 import json, os
 status = {k: v.strip() for k, _, v in (x.partition(":") for x in open("/proc/self/status"))}
@@ -22,7 +24,9 @@ print(json.dumps({
 
 LISTS = ("Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 FLAGS = ("Umask", "NoNewPrivs", "Seccomp", "SigBlk", "SigIgn")
-TEXTS = ("cgroup", "limits", "loginuid", "sessionid", "oom_score_adj", "coredump_filter")
+TEXTS = ("cgroup", "limits", "loginuid", "oom_score_adj", "coredump_filter")
+"""Without sessionid, the audit system's: whoever sets a login uid gets a new one from the
+kernel, and nobody can choose it."""
 SHARED = ("user", "pid", "ipc", "uts", "cgroup", "time")
 
 
@@ -40,6 +44,12 @@ def seen_in_proc(pid: int) -> dict[str, object]:
     seen["scheduling"] = [os.getpriority(os.PRIO_PROCESS, pid), os.sched_getscheduler(pid)]
     seen["cpus"] = sorted(os.sched_getaffinity(pid))
     return seen
+
+
+def session(pid: int) -> str:
+    """logind's session of a process."""
+    login = ["org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager"]
+    return sh(["busctl", "call", *login, "GetSessionByPID", "u", str(pid)]).text
 
 
 def descriptors(pid: int) -> dict[int, str]:

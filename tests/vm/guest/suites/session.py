@@ -17,7 +17,7 @@ import pexpect
 import provider
 from guest import at_seat, by_ssh, eventually, main, needed, netjail, sh, test
 from helper import helper_pid
-from program import WHO, descriptors, seen_in_proc
+from program import WHO, descriptors, seen_in_proc, session
 from seated import going_on, let_sit
 
 BOB = pwd.getpwnam("bob")
@@ -101,6 +101,7 @@ def program_is_the_user_s() -> None:
     assert jailed["caps"] == ["0000000000000000"] * 4, jailed["caps"]
     assert "/session-" in jailed["cgroup"], jailed["cgroup"]
     assert jailed.pop("net") != plain.pop("net")
+    assert jailed.pop("session") != plain.pop("session")  # the audit system's, see program.py
     assert jailed == plain, (jailed, plain)
 
 
@@ -115,6 +116,7 @@ def nothing_of_root_is_left() -> None:
         with going_on(["netjail", "run", "mine", "sleep", "41.5"], "bob"):
             pid = eventually(lambda: find(["sleep", "41.5"]), "the program inside runs")
             seen, opened = seen_in_proc(pid), descriptors(pid)
+            assert session(pid) == session(outside)
             tree = sh(f"ps -o pid,ppid,user,cgroup,args -p {pid}").out
             os.kill(pid, signal.SIGTERM)
         os.kill(outside, signal.SIGTERM)
