@@ -156,10 +156,8 @@ class Child:
     @staticmethod
     def _last_words(spawned: Spawned) -> bytes:
         with socket.socket(fileno=os.dup(spawned.channel)) as channel:
-            try:
-                return channel.recv(wire.PACKET_MAX, socket.MSG_DONTWAIT)
-            except OSError:
-                return b""
+            channel.setblocking(False)
+            return wire.receive(channel)
 
     def _once_more(self) -> None:
         assert self._started is not None
@@ -173,7 +171,7 @@ class Child:
     def _reported(self, spawned: Spawned) -> None:
         """The child has said why it failed, or has closed the channel: by exec."""
         with socket.socket(fileno=spawned.channel) as channel:
-            packet = channel.recv(wire.PACKET_MAX)
+            packet = wire.receive(channel)
         os.close(spawned.status)
         if packet:
             os.close(spawned.pidfd)

@@ -145,12 +145,12 @@ class Launch:
             sock.sendmsg(
                 [wire.DESCRIPTORS], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, data)], 0x4000
             )
-        except BrokenPipeError:
+        except OSError:
             pass  # it may have said why
         self._sock.close()
         posix.close(directory)
         if self._detach:
-            packet = sock.recv(wire.PACKET_MAX)
+            packet = wire.receive(sock)
             if packet:
                 raise FailedError(*wire.parse_failed(packet))
             posix._exit(0)
@@ -340,10 +340,7 @@ def ended(status: int, pidfd: int, channel: "_socket.socket") -> int:
     """What the status pipe says, when it says something. Raises FailedError."""
     said = posix.read(status, 64)
     channel.settimeout(0)
-    try:
-        packet = channel.recv(wire.PACKET_MAX)
-    except OSError:
-        packet = b""
+    packet = wire.receive(channel)
     if packet[:1] == wire.FAILED:
         raise FailedError(*wire.parse_failed(packet))
     if said:

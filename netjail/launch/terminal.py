@@ -270,10 +270,7 @@ class _Relay:
             self._say(wire.SIGNAL, number)
 
     def _hear(self) -> None:
-        try:
-            packet = self._channel.recv(wire.PACKET_MAX)
-        except OSError:
-            packet = b""
+        packet = wire.receive(self._channel)
         kind, text = packet[:1], packet[1:]
         if kind == wire.FAILED:
             self._failed = request.FailedError(*wire.parse_failed(packet))

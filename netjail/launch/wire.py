@@ -28,6 +28,10 @@ child, in text, when it has ended; nothing if the spawner was killed before.
 On the launch path: imports nothing.
 """
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import _socket
+
 ORDER = b"O"
 BEGIN = b"G"
 DESCRIPTORS = b"F"
@@ -68,3 +72,15 @@ def parse_failed(packet: bytes) -> tuple[int, str, str, str | None]:
     status, code, message, hint = [*words, "", "", "", ""][:4]
     number = int(status) if status.isascii() and status.isdigit() else 125
     return number, code or "system", message, hint or None
+
+
+def receive(sock: "_socket.socket") -> bytes:
+    """The next packet; empty: there is none, or none now, or the other end is closed."""
+    for _ in range(2):
+        try:
+            return sock.recv(PACKET_MAX)
+        except ConnectionResetError:
+            continue  # told once, where something was left unread; what was said is still there
+        except OSError:
+            break
+    return b""
