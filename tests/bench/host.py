@@ -49,6 +49,10 @@ mkdir /etc/netjail /etc/netns
 rm -f /etc/resolv.conf
 echo 'nameserver 192.0.2.1' > /etc/resolv.conf
 ip link set lo up
+"""
+
+_NEIGHBOUR = """
+set -e
 ip netns add neighbour
 ip link add up0 type veth peer name up1 netns neighbour
 ip addr add 192.0.2.10/24 dev up0
@@ -98,6 +102,10 @@ class Host:
         packages = [path for path in sys.path if path.endswith("-packages")]
         Path(LAUNCHER).write_text(render(PYTHON, str(package), packages))
         Path(LAUNCHER).chmod(0o755)
+        from netjail.engine.ns import make_shared_directory
+
+        make_shared_directory()  # as on a host where netjail was there before `ip netns`
+        subprocess.run(["sh", "-c", _NEIGHBOUR], check=True)
         os.environ.clear()
         os.environ.update(ENV)
         self._helper = self._start(package)
