@@ -152,7 +152,13 @@ def sh(command: str | list[str], *, ok: bool | None = True, timeout: float = 60)
     return _judge(argv, Done(done.returncode, done.stdout, done.stderr), ok)
 
 
-def at_seat(command: str | list[str], *, user: str = "alice", ok: bool | None = True) -> Done:
+def at_seat(
+    command: str | list[str],
+    *,
+    user: str = "alice",
+    ok: bool | None = True,
+    timeout: float = 60,
+) -> Done:
     """Run a command in the session on seat0: an active local session, without a password."""
     argv = shlex.split(command) if isinstance(command, str) else command
     print(f"{user}@seat0 $", shlex.join(argv), flush=True)
@@ -161,10 +167,10 @@ def at_seat(command: str | list[str], *, user: str = "alice", ok: bool | None = 
     path = f"/run/user/{pwd.getpwnam(user).pw_uid}/netjail-tests.sock"
     eventually(lambda: os.path.exists(path), "the session on tty1 is there", seconds=60)
     with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(70)
+        sock.settimeout(timeout + 10)
         sock.connect(path)
         with sock.makefile("rw") as stream:
-            stream.write(json.dumps({"argv": argv}) + "\n")
+            stream.write(json.dumps({"argv": argv, "timeout": timeout}) + "\n")
             stream.flush()
             answer = json.loads(stream.readline())
     return _judge(argv, Done(**answer), ok)

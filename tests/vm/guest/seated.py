@@ -12,6 +12,8 @@ from pathlib import Path
 
 from guest import Done, at_seat, eventually, sh
 
+SECONDS = 100.0
+"""For what goes on beside a test."""
 _CHANGED = Path("/run/systemd/system/getty@tty1.service.d/zz-user.conf")
 
 
@@ -49,16 +51,16 @@ class Running:
 
 @contextlib.contextmanager
 def going_on(argv: list[str], user: str) -> Iterator[Running]:
-    """Run a command at the seat, for a minute at most, while the block does something else. It has
-    to end by itself, or be ended by the block."""
+    """Run a command at the seat while the block does something else. It has to end by itself, or be
+    ended by the block."""
     running = Running()
 
     def run() -> None:
-        running.done = at_seat(argv, user=user, ok=None)
+        running.done = at_seat(argv, user=user, ok=None, timeout=SECONDS)
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     try:
         yield running
     finally:
-        thread.join(70)
+        thread.join(SECONDS + 10)

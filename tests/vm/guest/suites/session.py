@@ -108,13 +108,13 @@ def program_is_the_user_s() -> None:
 @test
 def nothing_of_root_is_left() -> None:
     """/proc/PID of the program shows nothing that a program outside has not"""
-    words = ["sleep", "40.5"]
+    words = ["sleep", "80.5"]
     with going_on(words, "bob"):
         outside = eventually(lambda: find(words), "the program outside runs")
         plain = seen_in_proc(outside)
         open_outside = descriptors(outside)
-        with going_on(["netjail", "run", "mine", "sleep", "41.5"], "bob"):
-            pid = eventually(lambda: find(["sleep", "41.5"]), "the program inside runs")
+        with going_on(["netjail", "run", "mine", "sleep", "81.5"], "bob"):
+            pid = eventually(lambda: find(["sleep", "81.5"]), "the program inside runs")
             seen, opened = seen_in_proc(pid), descriptors(pid)
             assert session(pid) == session(outside)
             tree = sh(f"ps -o pid,ppid,user,cgroup,args -p {pid}").out
@@ -197,7 +197,8 @@ def asked_again_and_wrongly() -> None:
 @test
 def helper_restarted() -> None:
     """The helper restarted: the program goes on, ps knows it, its status reaches the caller"""
-    words = ["netjail", "run", "mine", "sh", "-c", "sleep 25; exit 9"]
+    script = "while [ ! -e /home/bob/enough ]; do sleep 0.5; done; exit 9"
+    words = ["netjail", "run", "mine", "sh", "-c", script]
     with going_on(words, "bob") as running:
         pid = eventually(lambda: find(words[3:]), "the program runs")
         old = helper_pid()
@@ -210,6 +211,7 @@ def helper_restarted() -> None:
         assert pid in inside_pids()
         assert helper_pid() != old
         assert running.done is None
+        Path("/home/bob/enough").touch()
     assert running.done and running.done.code == 9, running.done
 
 
