@@ -37,6 +37,8 @@ def seen_in_proc(pid: int) -> dict[str, object]:
     seen: dict[str, object] = {key: status[key].split() for key in (*LISTS, *FLAGS)}
     seen |= {key: (place / key).read_text() for key in TEXTS}
     seen |= {f"ns/{kind}": os.readlink(place / "ns" / kind) for kind in SHARED}
+    # pam_systemd (since 254) lets whoever sits at a machine set its alarm clock: not handed down.
+    seen["CapInh"] = []
     seen["cwd"], seen["root"] = os.readlink(place / "cwd"), os.readlink(place / "root")
     environment = (place / "environ").read_bytes().decode(errors="replace").split("\0")
     seen["environ"] = sorted(each for each in environment if not each.startswith(("_=", "SHLVL=")))
