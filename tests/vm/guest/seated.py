@@ -18,7 +18,8 @@ _CHANGED = Path("/run/systemd/system/getty@tty1.service.d/zz-user.conf")
 
 
 def let_sit(user: str | None) -> None:
-    """End the session at the seat and begin one of `user`; None: of the usual one."""
+    """End the session at the seat and begin one of `user`, which is waited for; None: of the usual
+    one."""
     if user:
         _CHANGED.parent.mkdir(parents=True, exist_ok=True)
         start = f"ExecStart=-/sbin/agetty --autologin {user} --noclear %I linux"
@@ -27,9 +28,9 @@ def let_sit(user: str | None) -> None:
         _CHANGED.unlink(missing_ok=True)
     sh("systemctl daemon-reload")
     sh("systemctl restart getty@tty1.service")
-    name = user or "alice"
-    path = f"/run/user/{pwd.getpwnam(name).pw_uid}/netjail-tests.sock"
-    eventually(lambda: sits(name) and listens(path), f"{name} sits at the machine", seconds=60)
+    if user:
+        path = f"/run/user/{pwd.getpwnam(user).pw_uid}/netjail-tests.sock"
+        eventually(lambda: listens(path) and sits(user), f"{user} sits at the machine", seconds=90)
 
 
 def sits(name: str) -> bool:
