@@ -117,6 +117,14 @@ for thread in threads: thread.start()
 for thread in threads: thread.join()
 for address in sys.argv[2:]: print(answers[address])
 """
+_REQUEST = """
+import json, sys
+from netjail import client, errors
+try:
+    print(client.connect(start=False).call(sys.argv[1], json.loads(sys.argv[2])))
+except errors.NetjailError as error:
+    sys.exit(str(error))
+"""
 _ENV = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "PYTHONPATH": str(REPO),
@@ -356,6 +364,13 @@ class Host:
     def background(self, *words: str, **options: Any) -> subprocess.Popen[str]:
         """Start a command of ours on the host, with pipes."""
         return self.start(*self.cli(*words), **options)
+
+    def request(self, method: str, **params: Any) -> subprocess.Popen[str]:
+        """Start to ask the helper that runs, and no other: a command would go on to the next one.
+        Exit status 1, and the error, where it does not answer well."""
+        return self.start(
+            sys.executable, "-c", _REQUEST, method, json.dumps(params), stderr=subprocess.PIPE
+        )
 
     def helpers(self) -> list[int]:
         """Process numbers of helpers; also of those that a test started by a wrapper."""

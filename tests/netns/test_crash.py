@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import random
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -152,15 +153,23 @@ def killed_at(host: Host, kind: str, code: str, *words: str, down: bool) -> bool
     if down:
         host.netjail("up", "jail").ok()
     pid = host.wrap_helper(code, *words)
-    said = host.netjail("down" if down else "up", "jail")
-    if said.status == 0 and pid in host.helpers():
+    asking = ask(host, "down" if down else "up")
+    out, err = asking.communicate(timeout=30)
+    if asking.returncode == 0 and pid in host.helpers():
         host.kill_helper()
         return False
-    assert pid not in host.helpers()
-    said.failed("helper ended before it had answered", status=1)
+    assert pid not in host.helpers(), (out, err)
+    assert "helper ended before it had answered" in err
     if enter_alone(host, "true") is not None:
         complete_without_helper(host, kind)
     return True
+
+
+def ask(host: Host, verb: str, kill: bool = False) -> subprocess.Popen[str]:
+    """Ask the helper that runs to bring the jail up or down."""
+    if verb == "up":
+        return host.request("up", profile="jail", wait=5)
+    return host.request("down", profiles=["jail"], kill=kill)
 
 
 def complete_without_helper(host: Host, kind: str) -> None:
@@ -187,6 +196,17 @@ def test_killed_after_making_the_middle_step(host: Host, kind: str) -> None:
     for phase in ("up", "down"):
         assert killed_at(host, kind, KILL_AT_STEP, phase, "2", down=phase == "down")
         put_right(host, kind, phase)
+
+
+@pytest.mark.parametrize("kind", UP)
+def test_a_command_whose_helper_is_killed_goes_on_by_itself(host: Host, kind: str) -> None:
+    make(host, kind)
+    host.wrap_helper(KILL_AT_STEP, "up", "2")
+    host.netjail("up", "jail").ok()
+    complete(host, kind)
+    host.wrap_helper(KILL_AT_STEP, "down", "1")
+    host.netjail("down", "jail").ok()
+    host.clean()
 
 
 @pytest.mark.slow
@@ -229,7 +249,7 @@ def test_killed_at_any_moment(host: Host, kind: str) -> None:
         if turn % 2:
             host.netjail("up", "jail").ok()
             verb = "down"
-        command = host.background(verb, "jail", stderr=-1)
+        command = ask(host, verb)
         time.sleep(0.02 + rng.random() * (0.15 if kind == "wireguard" else 0.08))
         host.kill_helper()
         _, err = command.communicate(timeout=20)
@@ -273,8 +293,8 @@ def test_killed_while_it_ends_the_programs(host: Host) -> None:
     assert stubborn.stdout is not None
     assert stubborn.stdout.readline() == "ready\n"
     assert wait_until(lambda: host.netjail("ps", "jail", "--json").json()["programs"])
-    down = host.background("down", "--kill", "jail", stderr=-1)
-    time.sleep(0.5)
+    down = ask(host, "down", kill=True)
+    time.sleep(0.7)
     host.kill_helper()
     assert down.wait(10) == 1
     assert enter_alone(host, "true") is None
