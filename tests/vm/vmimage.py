@@ -139,7 +139,7 @@ def get(suite: str, source: Path = REPO) -> Image:
     """The image of `suite` with the netjail of `source` in it; built where it is not cached."""
     cache = cache_dir()
     cache.mkdir(parents=True, exist_ok=True)
-    cache.chmod(0o700)  # it holds set-user-ID programs
+    cache.chmod(0o755)  # others keep things here too; what holds set-user-ID programs is closed
     with _lock(cache / f"{suite}.lock"):
         root = _root(suite, source)
         deb = _deb(suite, source)
@@ -223,7 +223,7 @@ def _mmdebstrap(suite: str, kind: str, packages: list[str], options: list[str], 
     started = time.monotonic()
     _drop_others(suite, kind, place.name)
     shutil.rmtree(place, ignore_errors=True)
-    place.mkdir()
+    place.mkdir(mode=0o700)  # set-user-ID programs are in it
     argv = [
         "mmdebstrap",
         "--mode=root",
@@ -256,7 +256,7 @@ def _deb(suite: str, source: Path) -> Path:
     started = time.monotonic()
     _drop_others(suite, "deb", place.name)
     shutil.rmtree(place, ignore_errors=True)
-    place.mkdir()
+    place.mkdir(mode=0o700)  # set-user-ID programs are in it
     with _overlay(base, place / "work") as tree:
         checkout = tree / "build/checkout"
         for path in files:
@@ -291,7 +291,7 @@ def _image(suite: str, root: Path, deb: Path) -> Image:
     started = time.monotonic()
     _drop_others(suite, "image", place.name)
     shutil.rmtree(place, ignore_errors=True)
-    place.mkdir()
+    place.mkdir(mode=0o700)  # set-user-ID programs are in it
     with _overlay(root, place / "work") as tree:
         shutil.copytree(HERE / "image", tree / "vm", dirs_exist_ok=True)
         shutil.copy2(deb, tree / "vm" / "netjail.deb")
