@@ -288,6 +288,7 @@ def test_commands_while_helpers_come_and_go(activated: World) -> None:
         put(world, "lab", none())
         module = (sys.executable, "-m", "netjail")
         for number in range(6):
+            world.root(*module, "list")  # one runs
             pid = world.client().ask("hello").get()["pid"]
             commands = [
                 world.popen(*module, *words, stderr=subprocess.PIPE)
