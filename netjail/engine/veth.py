@@ -47,15 +47,17 @@ def apply(wanted: VethPair, _context: Context) -> None:
             for key, value in _QUIET:
                 _write(key.format(wanted.host_if), value)
             index = index_of(wanted.host_if) or 0
+            # Up before it has addresses: the kernel then makes their routes where it may wait for
+            # memory. As a link comes up it may not, and drops an IPv6 address without a word.
             netlink.send(
-                *(new_address(index, address) for address in wanted.host_addresses),
                 set_link(index, up=True),
+                *(new_address(index, address) for address in wanted.host_addresses),
             )
         with ns.inside(target), Socket() as netlink:
             index = index_of(wanted.jail_if) or 0
             netlink.send(
-                *(new_address(index, address) for address in wanted.jail_addresses),
                 set_link(index, up=True),
+                *(new_address(index, address) for address in wanted.jail_addresses),
                 *(
                     route("::/0" if ":" in g else "0.0.0.0/0", gateway=g, oif=index)
                     for g in wanted.gateways

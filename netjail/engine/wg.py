@@ -64,8 +64,8 @@ def apply(wanted: WireGuardDevice, context: Context) -> None:
             index = index_of(wanted.jail_if) or 0
             netlink.send(
                 set_link(index, mtu=wanted.mtu, group=names.LINK_GROUP),
+                set_link(index, up=True),  # before it has addresses: see veth
                 *(new_address(index, address) for address in wanted.addresses),
-                set_link(index, up=True),
             )
             netlink.send(*(route(net, oif=index) for net in wanted.routes))
     except NetlinkError as error:
