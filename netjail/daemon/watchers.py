@@ -30,6 +30,9 @@ _PORT = 0x40000000
 _OURS_MOST = 65536
 """Interfaces to remember."""
 
+GATHER_SECONDS = 0.05
+"""Between the first message and a look at all that have come."""
+_SO_RCVBUFFORCE, _GATHERED = 33, 4 << 20
 SETTLE_SECONDS = 0.3
 """Changes of the host's networks come in bursts: wait for a pause of this length,"""
 SETTLE_MOST = 2.0
@@ -135,6 +138,7 @@ class HostNetworks:
                 opened.bind((os.getpid() | _PORT, 0))
             except OSError:
                 opened.bind((0, 0))
+            opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _GATHERED)
             for group in groups:
                 opened.setsockopt(_SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, group)
         except OSError:
@@ -143,10 +147,19 @@ class HostNetworks:
         return opened
 
     def _readable(self, opened: socket.socket, _events: int) -> None:
+        """Let them gather: a worker that is just making a jail would lose the interpreter's lock to
+        us at every single one."""
+        self._loop.remove(opened.fileno())
+        self._loop.call_later(GATHER_SECONDS, partial(self._drain, opened))
+
+    def _drain(self, opened: socket.socket) -> None:
+        if opened not in self._sockets:
+            return  # closed meanwhile
+        self._loop.add(opened.fileno(), READ, partial(self._readable, opened))
         matters = self._matters if opened.proto == socket.NETLINK_ROUTE else _by_others
         seen = False
         try:
-            for _ in range(64):
+            for _ in range(4096):
                 data = opened.recv(65536)
                 seen = seen or matters(data)
         except BlockingIOError:
