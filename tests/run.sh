@@ -53,7 +53,7 @@ fi
 # Ordinary users take part in the tests. Where they cannot get at the checkout (it is below /root,
 # or was made with a strict umask) a copy that they can read is tested in its place.
 if [ "$root" = yes ] &&
-    ! setpriv --reuid 65534 --regid 65534 --clear-groups cat netjail/names.py >/dev/null 2>&1; then
+    ! setpriv --reuid 65534 --regid 65534 --clear-groups cat "$checkout/netjail/names.py" >/dev/null 2>&1; then
     mkdir -p /var/cache/netjail-tests
     copy=$(mktemp -d /var/cache/netjail-tests/checkout.XXXXXX)
     say "Ordinary users cannot read $checkout: testing a copy in $copy"
