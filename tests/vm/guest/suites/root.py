@@ -277,7 +277,7 @@ def uplink_lost_and_back() -> None:
 def down_leaves_nothing() -> None:
     """down --all leaves nothing of ours behind"""
     resolv = os.readlink("/etc/resolv.conf")
-    sh("netjail down --all")
+    sh("netjail down --all --kill")
     assert not host_ends()
     assert "netjail" not in sh("ip netns").out
     assert "netjail" not in sh("nft list tables").out
