@@ -27,7 +27,7 @@ function __netjail_read
         set -e tokens[1]
         if test "$token" = --; and not set -q over[1]
             set over --
-        else if not set -q over[1]; and string match -q -- '-?*' $token
+        else if not set -q over[1]; and string match -qr -- '^-.' $token
             if contains -- $token --description --destdir --name --output --prefix --signal --through --user --wait -o -s -u
                 set -e tokens[1]
             end
