@@ -13,6 +13,8 @@ import errno
 import os
 import struct
 import threading
+import time
+from collections.abc import Iterator
 from typing import Any
 
 from netjail.launch import syscalls
@@ -33,11 +35,16 @@ _STRINGS, _MNT_POINT = 512, 108
 """Where in a struct statmount the strings begin, and where it says at which of them."""
 _MOST = 4096
 """Mounts to ask for at once."""
+_ALL_SECONDS = 5.0
+"""In between only mounts younger than the latest are asked for. What is made before another one
+and put in its place after it is noticed when all are listed again."""
 
 _syscall = ctypes.CDLL(None, use_errno=True).syscall
 _lock = threading.Lock()
 _seen: set[int] = set()
 """The ids of all mounts that have been looked at; an id is never given again."""
+_latest = 0
+_all_listed = float("-inf")
 _points: dict[int, str] = {}
 """Where those of them are that matter. That a mount is moved (`mount --move`) is not reckoned
 with: a launch skips what is gone."""
@@ -85,25 +92,39 @@ def over_itself(path: str) -> None:
 def _ask() -> list[str]:
     """By system calls. Raises OSError."""
     with _lock:
-        mounted = _list()
+        global _latest, _all_listed  # noqa: PLW0603 - one for the process
+        now = time.monotonic()
+        if now - _all_listed < _ALL_SECONDS:
+            newer = _list(_latest)
+            _seen.update(newer)
+            _latest = newer[-1] if newer else _latest
+            _points.update(_those_below(newer))
+            return list(_points.values())
+        mounted = _list(0)
+        _latest, _all_listed = max(mounted, default=0), now
         new = [mount for mount in mounted if mount not in _seen]
         if len(_seen) + len(new) > len(mounted):  # some have gone
             _seen.intersection_update(mounted)
             for gone in _points.keys() - _seen:
                 del _points[gone]
-        for mount in new:
-            point = _point(mount)
-            if point is not None and point.startswith(_BELOW):
-                _points[mount] = point
+        _points.update(_those_below(new))
         _seen.update(new)
         return list(_points.values())
 
 
-def _list() -> list[int]:
+def _those_below(mounts: list[int]) -> Iterator[tuple[int, str]]:
+    for mount in mounts:
+        point = _point(mount)
+        if point is not None and point.startswith(_BELOW):
+            yield mount, point
+
+
+def _list(after: int) -> list[int]:
+    """The ids of all mounts that are greater than `after`, in order."""
     found: list[int] = []
     buffer = (ctypes.c_uint64 * _MOST)()
     while True:
-        last = found[-1] if found else 0
+        last = found[-1] if found else after
         request = _REQUEST.pack(_REQUEST_SIZE, 0, _LSMT_ROOT, last, 0)
         number = _call(_SYS_LISTMOUNT, request, buffer, _MOST)
         found += buffer[:number]
