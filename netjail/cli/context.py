@@ -58,7 +58,7 @@ class Context:
     def call(self, method: str, waiting: str = "waiting for the helper", **params: Any) -> Any:
         """Ask the helper; says what it waits for when that takes a while.
 
-        The result is the dict of INTERFACES' method (Any: its shape is checked by the helper's
+        The result is the dict of the helper's method (Any: its shape is checked by the helper's
         tests, not here). Raises what the helper raised.
         """
         with self.progress(waiting) as progress:
