@@ -308,4 +308,5 @@ def test_commands_while_helpers_come_and_go(activated: World) -> None:
             world.root("kill", str(pid))
             for each in commands:
                 _, said = each.communicate(timeout=40)
-                assert each.returncode == 0, said
+                # an up may be told that the down beside it was quicker
+                assert each.returncode == 0 or "was taken down again" in said, said
