@@ -258,7 +258,7 @@ def test_nothing_is_left_after_a_kill(before: None, number: int, propagation: st
     with maker.stdout:
         child = int(maker.stdout.readline())
         maker.send_signal(number)
-        maker.wait(10)
+        maker.wait(30)
     assert wait_until(lambda: not os.path.exists(f"/proc/{child}"), 5)
 
 
