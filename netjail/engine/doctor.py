@@ -229,6 +229,10 @@ def _profiles() -> Iterator[Check]:
 
     found = store.names()
     bad = 0
+    for path in store.exposed():
+        bad += 1
+        text = "others than root can read it, and it holds keys"
+        yield Check("exposed", path, "error", text, f"sudo chmod go= {path}")
     for name in found:
         try:
             store.load(name)
