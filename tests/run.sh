@@ -42,7 +42,10 @@ if [ "$(id -u)" = 0 ]; then
         sudo firejail strace iperf3 procps mmdebstrap git openssl
         dbus-daemon python3-gi python3-pydbus gir1.2-polkit-1.0
         bash-completion zsh fish man-db groff mandoc librsvg2-bin libxml2-utils
-        desktop-file-utils appstream keyutils less openssh-client vim tmux)
+        desktop-file-utils appstream keyutils less openssh-client vim tmux
+        xvfb xfwm4 xfce4-panel xfconf xfce4-notifyd xdotool imagemagick x11-utils x11-xserver-utils
+        xterm adwaita-icon-theme librsvg2-common fonts-dejavu-core gir1.2-gtk-3.0
+        python3-pystray python3-xlib gir1.2-ayatanaappindicator3-0.1)
     # Where systemd runs the machine these would start services: then only what is there is tested.
     [ -d /run/systemd/system ] || packages+=(nscd polkitd systemd)
     [ "$quick" = yes ] || [ "$(uname -m)" != x86_64 ] ||
