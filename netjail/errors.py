@@ -8,8 +8,10 @@ CODES = frozenset(
         "usage",  # the command line or a request is not of the right form
         "bad-request",  # a message on the socket that no client of ours would send
         "invalid-profile",  # a profile file with problems; `problems` lists them all
+        "invalid-switch",  # the same of a switch's file
         "invalid-name",
         "no-such-profile",
+        "no-such-switch",
         "exists",
         "in-use",  # programs are running in the jail, or another profile goes through it
         "missing-program",  # an external program is not installed; hint names the package

@@ -10,6 +10,8 @@ PROTOCOL = 1
 CONFIG_DIR = "/etc/netjail"
 PROFILE_DIR = "/etc/netjail/profiles"
 """Root-only directory (0700) with one NAME.toml (0600) per profile."""
+SWITCH_DIR = "/etc/netjail/switches"
+"""The same for switches."""
 
 RUN_DIR = "/run/netjail"
 """0755. Everything below is ours; gone after a reboot, like the jails themselves."""
@@ -20,6 +22,8 @@ HELPER_LOG = "/run/netjail/netjaild.log"
 JAILS_DIR = "/run/netjail/jails"
 """0700. JAILS_DIR/NAME/ holds `record.json` (what was wanted and what we own), `enter` (see
 `launch.enter`; exists exactly while the jail may be entered) and the logs of its processes."""
+SWITCHES_DIR = "/run/netjail/switches"
+"""0700. SWITCHES_DIR/NAME/ is to a switch what JAILS_DIR/NAME/ is to a jail."""
 VIEW_DIR = "/run/netjail/view"
 """0755. VIEW_DIR/NAME/ is what programs in the jail see in place of the host's files."""
 
@@ -96,6 +100,16 @@ def valid_name(name: str) -> bool:
 def netns_name(profile: str) -> str:
     """The ip-netns(8) name of a profile's namespace."""
     return NETNS_PREFIX + profile
+
+
+def switch_netns(switch: str) -> str:
+    """The ip-netns(8) name of a switch's namespace; no profile's name has a dot."""
+    return f"{NETNS_PREFIX}switch.{switch}"
+
+
+def switch_dir(switch: str) -> str:
+    """Root-only directory of a switch that is up."""
+    return f"{SWITCHES_DIR}/{switch}"
 
 
 def jail_dir(profile: str) -> str:

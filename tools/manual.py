@@ -17,7 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from commandline import DATA, GLOBAL, Option, Verb, options_of, read  # isort: skip
 
 from netjail import __version__, names
-from netjail.profile import keys
+from netjail.profile import keys, switch
+from netjail.profile.key import KeySet
 
 PAGES = Path(__file__).with_name("pages")
 DATE = "2026-11-23"
@@ -157,10 +158,10 @@ def listing(known: list[Verb]) -> str:
     return "\n".join(done)
 
 
-def key_entries(section: str, kind: str | None = None) -> str:
-    """The keys of one table of a profile, as docs/profile.md has them."""
+def key_entries(section: str, kind: str | None = None, known: KeySet = keys.PROFILE) -> str:
+    """The keys of one table of a file, as docs/profile.md has them."""
     done = []
-    for key in keys.KEYS:
+    for key in known.keys:
         if key.section != section or (kind is not None and kind not in key.kinds):
             continue
         if section == "uplink" and kind is None and key.kinds:
@@ -258,10 +259,17 @@ def pages() -> dict[Path, str]:
             WIREGUARD=key_entries("uplink", "wireguard"),
             PEER=key_entries("uplink.peer"),
             VETH=key_entries("uplink", "veth"),
+            LINK=key_entries("link"),
             DNS=key_entries("dns"),
             HOSTS=key_entries("dns.hosts"),
             MODES=dns_modes(),
             LATER=later(),
+        ),
+        directory / "netjail.switch.5": fill(
+            "netjail.switch.5",
+            TOP=key_entries("", known=switch.SWITCH),
+            DHCP=key_entries("dhcp", known=switch.SWITCH),
+            HOSTS=key_entries("dhcp.hosts", known=switch.SWITCH),
         ),
     }
 

@@ -57,6 +57,24 @@ __netjail_verb() {
         'profile validate')
             flags='--json -h --help'
             values='' places='file*' ;;
+        'switch add')
+            flags='--name --replace --json -h --help'
+            values='--name:none' places='file' ;;
+        'switch list')
+            flags='--json -h --help'
+            values='' places='' ;;
+        'switch status')
+            flags='--json -h --help'
+            values='' places='none' ;;
+        'switch show')
+            flags='--json -h --help'
+            values='' places='none' ;;
+        'switch edit')
+            flags='--json -h --help'
+            values='' places='none' ;;
+        'switch remove')
+            flags='-y --yes --json -h --help'
+            values='' places='none*' ;;
         doctor)
             flags='--json -h --help'
             values='' places='' ;;
@@ -78,7 +96,7 @@ __netjail_kind() {
     local words=''
     case $1 in
         profile) words=$(netjail _complete profiles 2>/dev/null) ;;
-        verb) words='run shell ps kill up down list status plan import export profile doctor setup demo help' ;;
+        verb) words='run shell ps kill up down list status plan import export profile switch doctor setup demo help' ;;
         =*) words=${1#=} words=${words//,/ } ;;
         user) mapfile -t COMPREPLY < <(compgen -u -- "$cur") ;;
         signal) mapfile -t COMPREPLY < <(compgen -A signal -- "${cur^^}") ;;
@@ -112,7 +130,7 @@ _netjail() {
     # the verb, of one word or two
     while ((i < COMP_CWORD)) && [[ ${COMP_WORDS[i]} == -* ]]; do ((i++)); done
     if ((i == COMP_CWORD)); then
-        words='run shell ps kill up down list status plan import export profile doctor setup demo help'
+        words='run shell ps kill up down list status plan import export profile switch doctor setup demo help'
         [[ $cur != -* ]] || words='--json --no-ask-password -h --help -V --version'
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
         return
@@ -121,6 +139,7 @@ _netjail() {
     words=''
     case $verb in
         profile) words='add show edit remove validate' ;;
+        switch) words='add list status show edit remove' ;;
     esac
     if [[ -n $words ]]; then
         if ((i == COMP_CWORD)); then

@@ -16,7 +16,7 @@ function __netjail_read
     set -q tokens[1]; or return
     set -l verb $tokens[1]
     set -e tokens[1]
-    if contains -- $verb profile; and set -q tokens[1]
+    if contains -- $verb profile switch; and set -q tokens[1]
         set verb "$verb $tokens[1]"
         set -e tokens[1]
     end
@@ -102,6 +102,7 @@ complete -c netjail -n "__netjail_at ''" -a plan -d 'show what `up` would do, st
 complete -c netjail -n "__netjail_at ''" -a import -d 'make a profile from a VPN provider\'s file'
 complete -c netjail -n "__netjail_at ''" -a export -d 'give a profile back as a wg-quick file'
 complete -c netjail -n "__netjail_at ''" -a profile -d 'add, show, edit, remove profiles'
+complete -c netjail -n "__netjail_at ''" -a switch -d 'add, show, edit, remove profiles'
 complete -c netjail -n "__netjail_at ''" -a doctor -d 'check that this machine has what netjail needs'
 complete -c netjail -n "__netjail_at ''" -a setup -d 'tell polkit, D-Bus, systemd and the shells about netjail'
 complete -c netjail -n "__netjail_at ''" -a demo -d 'see it work, in a network of its own'
@@ -111,6 +112,12 @@ complete -c netjail -n "__netjail_at profile" -a show -d 'print a profile, keys 
 complete -c netjail -n "__netjail_at profile" -a edit -d 'change a profile in your editor'
 complete -c netjail -n "__netjail_at profile" -a remove -d 'delete profiles'
 complete -c netjail -n "__netjail_at profile" -a validate -d 'check profile files, no root needed'
+complete -c netjail -n "__netjail_at switch" -a add -d 'store a switch, a network that several profiles join'
+complete -c netjail -n "__netjail_at switch" -a list -d 'list the switches'
+complete -c netjail -n "__netjail_at switch" -a status -d 'show who is on a switch'
+complete -c netjail -n "__netjail_at switch" -a show -d 'print a switch\'s file'
+complete -c netjail -n "__netjail_at switch" -a edit -d 'change a switch in your editor'
+complete -c netjail -n "__netjail_at switch" -a remove -d 'delete switches'
 
 complete -c netjail -n "__netjail_options run" -s u -l user -x -a '(__fish_complete_users)' -d 'run as this user (default: the one who called sudo, else root)'
 complete -c netjail -n "__netjail_options run" -l wait -x -d 'how long to wait for the tunnel to answer (default: 5 where it was down, else 0)'
@@ -196,6 +203,28 @@ complete -c netjail -n "__netjail_place 'profile remove' 0 +" -a '(__netjail_pro
 complete -c netjail -n "__netjail_options 'profile validate'" -l json -d 'print one line of JSON instead of text'
 complete -c netjail -n "__netjail_options 'profile validate'" -s h -l help -d 'this text'
 complete -c netjail -n "__netjail_place 'profile validate' 0 +" -F
+
+complete -c netjail -n "__netjail_options 'switch add'" -l name -x -d 'the switch\'s name (default: the file\'s)'
+complete -c netjail -n "__netjail_options 'switch add'" -l replace -d 'replace a switch of that name'
+complete -c netjail -n "__netjail_options 'switch add'" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options 'switch add'" -s h -l help -d 'this text'
+complete -c netjail -n "__netjail_place 'switch add' 0" -F
+
+complete -c netjail -n "__netjail_options 'switch list'" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options 'switch list'" -s h -l help -d 'this text'
+
+complete -c netjail -n "__netjail_options 'switch status'" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options 'switch status'" -s h -l help -d 'this text'
+
+complete -c netjail -n "__netjail_options 'switch show'" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options 'switch show'" -s h -l help -d 'this text'
+
+complete -c netjail -n "__netjail_options 'switch edit'" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options 'switch edit'" -s h -l help -d 'this text'
+
+complete -c netjail -n "__netjail_options 'switch remove'" -s y -l yes -d 'do not ask'
+complete -c netjail -n "__netjail_options 'switch remove'" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options 'switch remove'" -s h -l help -d 'this text'
 
 complete -c netjail -n "__netjail_options doctor" -l json -d 'print one line of JSON instead of text'
 complete -c netjail -n "__netjail_options doctor" -s h -l help -d 'this text'

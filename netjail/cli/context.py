@@ -132,8 +132,11 @@ def _named(name: str, message: str) -> str:
     return message if name in message.split() else f"{name}: {message}"
 
 
-def collect(failures: list[tuple[str, NetjailError]], total: int, what: str) -> NetjailError | None:
-    """One error for several profiles. A single one stands for itself where it was the only."""
+def collect(
+    failures: list[tuple[str, NetjailError]], total: int, what: str, nouns: str = "profiles"
+) -> NetjailError | None:
+    """One error for several profiles, or other things. A single one stands for itself where it
+    was the only."""
     if not failures:
         return None
     if total == 1:
@@ -144,7 +147,7 @@ def collect(failures: list[tuple[str, NetjailError]], total: int, what: str) -> 
         del hints[1:]  # they say the same with other names
     return NetjailError(
         codes.pop() if len(codes) == 1 else "system",
-        f"{len(failures)} of {total} profiles could not be {what}",
+        f"{len(failures)} of {total} {nouns} could not be {what}",
         "\n".join(hints) or None,
         tuple(
             line

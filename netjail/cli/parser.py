@@ -154,3 +154,16 @@ def profile_name(text: str) -> str:
             "A name has 1 to 31 of a-z, 0-9, - and _, and starts with a letter or digit.",
         )
     return text
+
+
+def switch_name(text: str) -> str:
+    """A switch's name, as a type for argparse."""
+    from netjail.names import valid_name
+
+    if not valid_name(text):
+        raise NetjailError(
+            "invalid-name",
+            f"`{text[:80]}` cannot be a switch's name",
+            "A name has 1 to 31 of a-z, 0-9, - and _, and starts with a letter or digit.",
+        )
+    return text

@@ -42,8 +42,12 @@ def parser() -> VerbParser:
 
 def execute(args: Namespace, context: Context) -> Result:
     """{profile, changed, warnings}."""
-    name = args.profile
-    before = context.call("profile.get", "reading the profile", name=name)["text"]
+    return edit(context, "profile", args.profile)
+
+
+def edit(context: Context, noun: str, name: str) -> Result:
+    """{NOUN, changed, warnings}. `noun`: what is edited, a profile or a switch."""
+    before = context.call(f"{noun}.get", f"reading the {noun}", name=name)["text"]
     command = editor(os.environ)
     directory = _private_directory()
     path = os.path.join(directory, f"{name}.toml")
@@ -51,11 +55,11 @@ def execute(args: Namespace, context: Context) -> Result:
     try:
         _write(path, before)
         try:
-            return _edit(context, name, path, before, command)
+            return _edit(context, noun, name, path, before, command)
         except (NetjailError, KeyboardInterrupt) as error:
             keep = _read(path) not in (before, None)
             if keep and isinstance(error, NetjailError):
-                hint = f"Your text is kept in {path}: `netjail profile add --replace {path}`."
+                hint = f"Your text is kept in {path}: `netjail {noun} add --replace {path}`."
                 raise NetjailError(
                     error.code,
                     error.message,
@@ -70,18 +74,20 @@ def execute(args: Namespace, context: Context) -> Result:
             shutil.rmtree(directory, ignore_errors=True)
 
 
-def _edit(context: Context, name: str, path: str, before: str, command: list[str]) -> Result:
+def _edit(  # noqa: PLR0917
+    context: Context, noun: str, name: str, path: str, before: str, command: list[str]
+) -> Result:
     while True:
         _run_editor([*command, path])
         after = _read(path)
         if after is None:
             raise NetjailError("system", "the editor left no readable file; nothing was changed")
         if after == before:
-            return Result({"profile": name, "changed": False, "warnings": []})
+            return Result({noun: name, "changed": False, "warnings": []})
         try:
-            context.call("profile.check", "checking", name=name, text=after)
+            context.call(f"{noun}.check", "checking", name=name, text=after)
         except NetjailError as error:
-            if error.code != "invalid-profile":
+            if error.code != f"invalid-{noun}":
                 raise
             context.output.error(error)
             if context.interactive() and context.confirm("Edit again?", default=True):
@@ -89,18 +95,18 @@ def _edit(context: Context, name: str, path: str, before: str, command: list[str
             raise NetjailError(
                 error.code, "the changes were not stored", None, error.problems
             ) from None
-        now = context.call("profile.get", "reading the profile", name=name)["text"]
+        now = context.call(f"{noun}.get", f"reading the {noun}", name=name)["text"]
         if now != before:
             raise NetjailError(
                 "conflict",
                 f"{name} was changed by someone else meanwhile; your changes were not stored",
-                f"See the other text with `netjail profile show {name}`.",
+                f"See the other text with `netjail {noun} show {name}`.",
             )
         answer = context.call(
-            "profile.add", "storing the profile", name=name, text=after, replace=True
+            f"{noun}.add", f"storing the {noun}", name=name, text=after, replace=True
         )
         warnings = list(answer.get("warnings", ()))
-        return Result({"profile": name, "changed": True, "warnings": warnings})
+        return Result({noun: name, "changed": True, "warnings": warnings})
 
 
 def editor(environ: Mapping[str, str]) -> list[str]:
@@ -163,7 +169,7 @@ def _read(path: str) -> str | None:
 
 def render(data: dict[str, Any], output: Output) -> None:
     """What became of it."""
-    name = data["profile"]
+    name = data.get("profile") or data["switch"]
     if not data["changed"]:
         output.line("Nothing was changed.")
         return

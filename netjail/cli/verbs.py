@@ -42,6 +42,17 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         ),
     ),
     (
+        "Switches",
+        (
+            ("switch add", "switch_add", "store a switch, a network that several profiles join"),
+            ("switch list", "switch_list", "list the switches"),
+            ("switch status", "switch_status", "show who is on a switch"),
+            ("switch show", "switch_show", "print a switch's file"),
+            ("switch edit", "switch_edit", "change a switch in your editor"),
+            ("switch remove", "switch_remove", "delete switches"),
+        ),
+    ),
+    (
         "Help",
         (
             ("doctor", "doctor", "check that this machine has what netjail needs"),

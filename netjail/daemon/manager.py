@@ -22,7 +22,7 @@ from netjail.daemon.keeper import Keeper
 from netjail.daemon.launching import Launcher
 from netjail.daemon.loop import Loop
 from netjail.daemon.operations import Operations, internal
-from netjail.daemon.queries import Queries
+from netjail.daemon.queries import QUERIES, Queries
 from netjail.daemon.rights import Grant, Rights
 from netjail.daemon.rooms import Adopted, Rooms
 from netjail.daemon.state import Entry, Registry
@@ -282,7 +282,7 @@ class Manager:
         if begin is not None:
             begin(call, **call.params)
             return
-        query = _QUERIES[call.method]
+        query = QUERIES[call.method]
 
         def answer() -> Result:
             result = query(self._queries, **call.params)
@@ -460,18 +460,6 @@ class Manager:
 
 
 _EARLY = frozenset({"list", "status", "profile.add", "profile.get", "profile.check"})
-
-_QUERIES: dict[str, Callable[..., Result]] = {
-    "list": Queries.list_all,
-    "status": Queries.status,
-    "ps": Queries.ps,
-    "kill": Queries.kill,
-    "plan": Queries.plan,
-    "doctor": Queries.doctor,
-    "profile.get": Queries.get,
-    "profile.check": Queries.check,
-}
-
 
 _FILES = frozenset({"profile.add", "profile.remove"})
 

@@ -39,17 +39,24 @@ def _bad(name: str, what: str) -> NetjailError:
     return NetjailError("bad-request", f"parameter {name!r} must be {what}")
 
 
-def _profile(name: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise _bad(name, "the name of a profile")
-    if not names.valid_name(value):
-        shown = ascii(value if len(value) <= 60 else value[:60] + "...")
-        raise NetjailError(
-            "invalid-name",
-            f"{shown} cannot be the name of a profile",
-            f"1 to {names.NAME_MAX} of a-z, 0-9, '_' and '-', beginning with a letter or digit",
-        )
-    return value
+def _name_of(what: str) -> Check:
+    def check(name: str, value: Any) -> str:
+        if not isinstance(value, str):
+            raise _bad(name, f"the name of a {what}")
+        if not names.valid_name(value):
+            shown = ascii(value if len(value) <= 60 else value[:60] + "...")
+            raise NetjailError(
+                "invalid-name",
+                f"{shown} cannot be the name of a {what}",
+                f"1 to {names.NAME_MAX} of a-z, 0-9, '_' and '-', beginning with a letter or digit",
+            )
+        return value
+
+    return check
+
+
+_profile = _name_of("profile")
+_switch = _name_of("switch")
 
 
 def _text(name: str, value: Any) -> str:
@@ -165,6 +172,18 @@ METHODS: dict[str, Method] = {
     "profile.get": Method({"name": Param(_profile)}),
     "profile.check": Method({"name": Param(_profile), "text": Param(_text)}),
     "profile.remove": Method({"name": Param(_profile), "down": Param(_bool, default=False)}),
+    "switch.list": Method(),
+    "switch.status": Method({"switch": Param(_switch)}),
+    "switch.add": Method(
+        {
+            "name": Param(_switch),
+            "text": Param(_text),
+            "replace": Param(_bool, default=False),
+        },
+    ),
+    "switch.get": Method({"name": Param(_switch)}),
+    "switch.check": Method({"name": Param(_switch), "text": Param(_text)}),
+    "switch.remove": Method({"name": Param(_switch)}),
     "launch": Method(
         {
             "profile": Param(_profile),

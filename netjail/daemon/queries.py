@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from netjail import names
 from netjail.daemon import programs
 from netjail.daemon.rooms import Rooms, Store
 from netjail.daemon.state import Entry, Registry
+from netjail.daemon.switches import Switches
 from netjail.errors import NetjailError
 from netjail.profile.model import Profile, WireGuard
 
@@ -50,12 +52,16 @@ class Queries:
         self._registry = registry
         self._catalogue: Catalogue | None = None
         self._lock = threading.Lock()
+        self.switches = Switches(rooms, self._profiles)
 
-    def list_all(self) -> dict[str, Any]:
+    def _profiles(self) -> dict[str, Profile | NetjailError]:
         with self._lock:
             # Late, because the rooms are imported late.
             catalogue = self._catalogue = self._catalogue or Catalogue(self._rooms.store)
-        profiles = catalogue.all()
+        return catalogue.all()
+
+    def list_all(self) -> dict[str, Any]:
+        profiles = self._profiles()
         live = [entry.name for entry in self._registry.live()]
         inside = Counter(p.profile for p in self._rooms.engine.programs(live)) if live else {}
         rows = []
@@ -185,10 +191,22 @@ class Queries:
         self._registry.forget(name)
 
     def _beside_the_file(self, profile: Profile) -> list[str]:
+        missing = []
         through = profile.through
-        if through is None or through in self._rooms.store.names():
-            return []
-        return [f"uplink.through: there is no profile {through} yet, without which it cannot go up"]
+        if through is not None and through not in self._rooms.store.names():
+            missing.append(
+                f"uplink.through: there is no profile {through} yet, without which it cannot go up"
+            )
+        if profile.links:
+            profiles, switches = self._rooms.store.names(), self._rooms.switches.names()
+            for link in profile.links:
+                what, name = ("switch", link.switch) if link.switch else ("peer", link.peer)
+                if name not in (switches if link.switch else profiles):
+                    noun = "switch" if link.switch else "profile"
+                    missing.append(
+                        f"link.{what}: there is no {noun} {name} yet, without which it cannot go up"
+                    )
+        return missing
 
     def _must_exist(self, name: str) -> None:
         if not self._registry.get(name).live and name not in self._rooms.store.names():
@@ -246,3 +264,22 @@ def _wanted_status(entry: Entry, profile: Profile | None) -> dict[str, Any]:
         "programs": [],
         "processes": [],
     }
+
+
+QUERIES: dict[str, Callable[..., dict[str, Any]]] = {
+    "list": Queries.list_all,
+    "status": Queries.status,
+    "ps": Queries.ps,
+    "kill": Queries.kill,
+    "plan": Queries.plan,
+    "doctor": Queries.doctor,
+    "profile.get": Queries.get,
+    "profile.check": Queries.check,
+    "switch.list": lambda queries: queries.switches.list_all(),
+    "switch.status": lambda queries, **params: queries.switches.status(**params),
+    "switch.get": lambda queries, **params: queries.switches.get(**params),
+    "switch.check": lambda queries, **params: queries.switches.check(**params),
+    "switch.add": lambda queries, **params: queries.switches.add(**params),
+    "switch.remove": lambda queries, **params: queries.switches.remove(**params),
+}
+"""What is asked by which method, where nothing has to wait for its turn."""

@@ -76,6 +76,12 @@ class Rights:
             "profile.add": self._add,
             "profile.get": self._get,
             "profile.remove": self._remove,
+            "switch.list": _free,
+            "switch.status": _free,
+            "switch.get": _free,
+            "switch.check": _free,
+            "switch.add": _switch,
+            "switch.remove": _switch,
         }
 
     def grant(self, peer: Peer, method: str, params: Params) -> Grant:
@@ -131,7 +137,25 @@ class Rights:
             status = dict(result["profile"])
             status["programs"] = [_own_words(uid, row) for row in status["programs"]]
             return {"profile": status}
+        if method == "switch.status":
+            return {"switch": self._trim_switch(uid, result["switch"])}
+        if method == "switch.remove":
+            return {"members": [name for name in result["members"] if self._sees(uid, name)]}
         return result
+
+    def _trim_switch(self, uid: int, status: dict[str, Any]) -> dict[str, Any]:
+        """A switch is everybody's to look at; who is on it, whoever may know of the profile's."""
+        unseen = {p["profile"] for p in status["ports"] if p["profile"]}
+        unseen = {name for name in unseen if not self._sees(uid, name)}
+        hidden = {p["port"] for p in status["ports"] if p["profile"] in unseen}
+        macs = {p["mac"] for p in status["ports"] if p["profile"] in unseen}
+        return status | {
+            "ports": [p for p in status["ports"] if p["profile"] not in unseen],
+            "macs": [m for m in status["macs"] if m["port"] not in hidden],
+            "neighbours": [n for n in status["neighbours"] if n["lladdr"] not in macs],
+            "leases": [each for each in status["leases"] if each.get("mac") not in macs],
+            "members": [name for name in status["members"] if self._sees(uid, name)],
+        }
 
     # Rules -------------------------------------------------------------------------------------
 
@@ -303,6 +327,11 @@ def _free(_uid: int, params: Params) -> Grant:
     return Grant((), params)
 
 
+def _switch(_uid: int, params: Params) -> Grant:
+    """A switch belongs to nobody alone."""
+    return Grant((Need(names.ACTION_MANAGE, params["name"], "switch"),), params)
+
+
 def _own(uid: int, facts: Facts) -> bool:
     return (
         facts.stored
@@ -314,7 +343,10 @@ def _own(uid: int, facts: Facts) -> bool:
 
 
 def _harmless(profile: Profile) -> bool:
-    """Whether a profile takes nothing of the host but a port for its encrypted packets."""
+    """Whether a profile takes nothing of the host but a port for its encrypted packets, and joins
+    no network but its own: who is on a link may be anybody's profile."""
+    if profile.links:
+        return False
     uplink = profile.uplink
     if isinstance(uplink, WireGuard):
         # A mark on the packets may lead them past the host's own rules.

@@ -12,11 +12,14 @@ import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from netjail import names
 from netjail.errors import NetjailError
 from netjail.profile.model import Profile
+
+if TYPE_CHECKING:
+    from netjail.profile.switch import Switch
 
 Say = Callable[[str], None]
 
@@ -105,6 +108,14 @@ class Engine(Protocol):
     def answering(self, name: str) -> bool | None: ...
     def host_changed(self) -> None: ...
     def known(self) -> Sequence[str]: ...
+    def switches(self) -> Sequence[str]:
+        """Names of the switches that are up."""
+        ...
+
+    def switch_status(self, name: str) -> dict[str, Any] | None:
+        """The live part of a switch's status; None: it is not up."""
+        ...
+
     def write_again(self) -> None:
         """Somebody has deleted what it keeps in /run/netjail."""
         ...
@@ -122,11 +133,22 @@ class Store(Protocol):
         ...
 
 
+class SwitchStore(Protocol):
+    def names(self) -> Sequence[str]: ...
+    def load(self, name: str) -> Switch: ...
+    def read_text(self, name: str) -> str: ...
+    def save(self, name: str, text: str, replace: bool) -> None: ...
+    def remove(self, name: str) -> None: ...
+    def parse(self, name: str, text: str) -> tuple[Switch, Sequence[str]]: ...
+
+
 class Rooms(Protocol):
     @property
     def engine(self) -> Engine: ...
     @property
     def store(self) -> Store: ...
+    @property
+    def switches(self) -> SwitchStore: ...
     def checks(self) -> Sequence[Check]: ...
     def standing(self) -> bool:
         """Whether there is anything to adopt; quick, and without the engine."""
@@ -158,6 +180,23 @@ class RealStore:
         return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
+class RealSwitchStore:
+    """netjail.profile, as `SwitchStore`."""
+
+    def __init__(self) -> None:
+        from netjail.profile import switch, switches
+
+        self._store = switches
+        self.names = switches.names
+        self.load = switches.load
+        self.read_text = switches.read_text
+        self.remove = switches.remove
+        self.parse = switch.parse
+
+    def save(self, name: str, text: str, replace: bool) -> None:
+        self._store.save(name, text, replace)
+
+
 class RealRooms:
     """The rooms of this package, imported when first asked for, which must not be on the main
     loop's thread: it takes a while."""
@@ -166,6 +205,7 @@ class RealRooms:
         self._lock = threading.Lock()
         self._engine: Engine | None = None
         self._store: RealStore | None = None
+        self._switches: RealSwitchStore | None = None
 
     @property
     def engine(self) -> Engine:
@@ -184,6 +224,13 @@ class RealRooms:
                 self._store = self._store or RealStore()
         return self._store
 
+    @property
+    def switches(self) -> SwitchStore:
+        if self._switches is None:
+            with self._lock, libraries():
+                self._switches = self._switches or RealSwitchStore()
+        return self._switches
+
     def checks(self) -> Sequence[Check]:
         with libraries():
             from netjail.engine import doctor
@@ -191,11 +238,16 @@ class RealRooms:
 
     def standing(self) -> bool:
         try:
-            return bool(os.listdir(names.JAILS_DIR))
-        except FileNotFoundError:
-            return False
+            return any(map(_holds_something, (names.JAILS_DIR, names.SWITCHES_DIR)))
         except OSError:
             return True  # whatever it is, the engine will say
+
+
+def _holds_something(directory: str) -> bool:
+    try:
+        return bool(os.listdir(directory))
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager

@@ -353,6 +353,15 @@ class Engine:
         # without a hold on it the number of a namespace may be another's by now
         return programs.inside([r for r in wanted if r.profile in self._held], known)
 
+    def switches(self) -> list[str]:
+        """Names of the switches that are up."""
+        return []
+
+    def switch_status(self, name: str) -> dict[str, Any] | None:
+        """The live part of a switch's status; None: it is not up."""
+        del name
+        return None
+
     # -- tunnels ---------------------------------------------------------------------------------
 
     def wait_answer(self, name: str, seconds: float, progress: Progress = _silent) -> bool | None:

@@ -7,38 +7,13 @@ It drives the checking (`schema`), the words of the errors, the reference in doc
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
+from netjail import names
 from netjail.profile import checks
 from netjail.profile.checks import DESCRIPTION_MAX, MTU_MAX, MTU_MIN
+from netjail.profile.key import Key, KeySet, Type, choice
+from netjail.profile.linkkeys import LINK_KEYS, LINK_LATER
 
 VERSION = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Type:
-    """What a value may be. `read` turns the TOML value into the final one or raises `checks.Bad`.
-
-    `allowed` completes "allowed: ..."; `choices` lists the words where there are only a few;
-    `hidden` values are never shown, not even wrong ones.
-    """
-
-    allowed: str
-    read: Callable[[object], Any]
-    choices: tuple[str, ...] = ()
-    hidden: bool = False
-
-
-def _choice(*words: str) -> Type:
-    def read(value: object) -> str:
-        text = checks.string(value)
-        if text not in words:
-            raise checks.Bad("is not one of them", checks.did_you_mean(text, words))
-        return text
-
-    return Type(" or ".join(f'"{w}"' for w in words), read, choices=words)
 
 
 KINDS = {
@@ -77,7 +52,7 @@ KIND = Type(" or ".join(f'"{k}"' for k in KINDS), _read_kind, choices=tuple(KIND
 TEXT = Type(f"one line, at most {DESCRIPTION_MAX} characters", checks.description)
 VERSION_TYPE = Type(str(VERSION), checks.version)
 USER = Type("names of users as in passwd(5)", checks.user_name)
-STOP = _choice("never", "when-idle")
+STOP = choice("never", "when-idle")
 BOOL = Type("true or false", checks.boolean)
 PROFILE_NAME = Type(
     "a profile's name: a-z, 0-9, - and _, at most 31 characters", checks.profile_name
@@ -93,39 +68,10 @@ ENDPOINT = Type('"host:port", "192.0.2.1:port" or "[2001:db8::1]:port"', checks.
 NETWORK = Type('networks like "0.0.0.0/0" or "fd00::/64"', checks.network)
 KEEPALIVE = Type('1 to 65535 seconds, or "off"', checks.keepalive)
 IFNAME = Type("the name of a network interface of the host, like eth0", checks.interface_name)
-DNS_MODE = _choice("uplink", "static", "host")
+DNS_MODE = choice("uplink", "static", "host")
 DNS_SERVER = Type('addresses like "9.9.9.9" or "2620:fe::fe"', checks.dns_server)
 DOMAIN = Type('domains like "corp.example"', checks.domain)
 HOST_ADDRESS = Type("an address, or a list of addresses", checks.address)
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One key. `name` is dotted; `kinds` empty means every kind of uplink.
-
-    `many`: a list of such values. `default` is prose for the reference. `wg` is the key of
-    wg(8) and wg-quick(8) that holds the same; it stands in [Peer] exactly for `uplink.peer.*`.
-    """
-
-    name: str
-    type: Type
-    doc: str
-    kinds: tuple[str, ...] = ()
-    many: bool = False
-    required: bool = False
-    default: str = ""
-    secret: bool = False
-    wg: str | None = None
-
-    @property
-    def section(self) -> str:
-        """The dotted name of the table it stands in; "" for the top level."""
-        return self.name.rpartition(".")[0]
-
-    @property
-    def leaf(self) -> str:
-        """The name inside its table."""
-        return self.name.rpartition(".")[2]
 
 
 _WG = ("wireguard",)
@@ -269,6 +215,7 @@ KEYS: tuple[Key, ...] = (
         default='`"off"`',
         wg="PersistentKeepalive",
     ),
+    *LINK_KEYS,
     Key(
         "dns.mode",
         DNS_MODE,
@@ -293,19 +240,18 @@ KEYS: tuple[Key, ...] = (
     ),
 )
 
-BY_NAME = {key.name: key for key in KEYS}
-
 SECTIONS = {
     "": "the file",
     "uplink": "[uplink]",
     "uplink.peer": "[[uplink.peer]]",
+    "link": "[[link]]",
     "dns": "[dns]",
     "dns.hosts": "[dns.hosts]",
 }
 """Tables, by dotted name, with how they are written."""
 
 LATER = {
-    "link": "further interfaces of a jail",
+    **LINK_LATER,
     "forward": "ports forwarded into a jail",
     "expose": "services of a jail shown to the host",
     "dhcp": "an address by DHCP",
@@ -327,17 +273,10 @@ DNS_MODES = {
 """What dns.mode may be for each kind; the first is the default."""
 
 
-def leaves(section: str, kind: str | None = None) -> list[str]:
-    """The names a table may hold, keys and sub-tables, for one kind of uplink or for all."""
-    found = [
-        k.leaf
-        for k in KEYS
-        if k.section == section and (kind is None or not k.kinds or kind in k.kinds)
-    ]
-    if section == "dns.hosts":
-        return []
-    for sub in SECTIONS:
-        head, _, leaf = sub.rpartition(".")
-        if sub and head == section and not (sub == "uplink.peer" and kind not in (None, *_WG)):
-            found.append(leaf)
-    return found
+JAIL_IFS = {"wireguard": names.TUNNEL_IF, "veth": names.VETH_IF}
+"""What an uplink's interface is called inside, by kind."""
+
+PROFILE = KeySet(KEYS, SECTIONS, LATER, named=frozenset({"dns.hosts"}), only={"uplink.peer": _WG})
+"""What a profile's file may hold."""
+BY_NAME = PROFILE.by_name
+leaves = PROFILE.leaves

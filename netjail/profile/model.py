@@ -103,6 +103,41 @@ class Dns:
 
 
 @dataclass(frozen=True, slots=True)
+class Shape:
+    """How a link is made worse than it is. `delay` in milliseconds, `loss` in percent, `rate` in
+    bits a second."""
+
+    delay: float | None = None
+    loss: float | None = None
+    rate: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A further interface of a jail, called `name` there: to a switch, or to another profile.
+
+    Exactly one of `peer` and `switch` is set. `addresses` may be "dhcp"; `gateways`: at most one
+    of each family. `mac` None: made from the names. `vlan` None: the switch's.
+    """
+
+    name: str
+    peer: str | None = None
+    switch: str | None = None
+    addresses: tuple[Interface, ...] | Literal["dhcp"] = ()
+    gateways: tuple[Address, ...] = ()
+    mac: str | None = None
+    mtu: int | None = None
+    vlan: int | None = None
+    serve_dhcp: bool = False
+    shape: Shape | None = None
+
+    @property
+    def static(self) -> tuple[Interface, ...]:
+        """The addresses that the file gives."""
+        return self.addresses if isinstance(self.addresses, tuple) else ()
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """A profile, whole and valid. `users` empty: whoever polkit lets."""
 
@@ -112,6 +147,7 @@ class Profile:
     description: str = ""
     users: tuple[str, ...] = ()
     stop: StopMode = "never"
+    links: tuple[Link, ...] = ()
 
     @property
     def through(self) -> str | None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The tables of docs/profile.md, made from the table of keys.
+"""The tables of docs/profile.md and docs/switch.md, made from the tables of keys.
 
-The document has lines `<!-- keys: NAME -->` and `<!-- end -->`; what stands between them is
-generated. `python3 -m netjail.profile.reference docs/profile.md` brings it up to date, and a test
+A document has lines `<!-- keys: NAME -->` and `<!-- end -->`; what stands between them is
+generated. `python3 -m netjail.profile.reference docs/*.md` brings them up to date, and a test
 fails when it is not.
 """
 
@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 import sys
 
-from netjail.profile import keys
-from netjail.profile.keys import Key
+from netjail.profile import keys, switch
+from netjail.profile.key import Key, KeySet
 
 _BLOCK = re.compile(r"(<!-- keys: ([a-z. ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -32,10 +32,10 @@ def _meaning(key: Key, kind: str | None) -> str:
     return f"{key.doc}{extra}{wg}"
 
 
-def keys_table(section: str, kind: str | None = None) -> str:
+def keys_table(section: str, kind: str | None = None, known: KeySet = keys.PROFILE) -> str:
     """Markdown table of one section's keys; `kind` picks those of one kind of uplink."""
     rows = [_row("key", "meaning", "allowed", "default"), _row("---", "---", "---", "---")]
-    for key in keys.KEYS:
+    for key in known.keys:
         if key.section != section or (kind is not None and key.kinds and kind not in key.kinds):
             continue
         if section == "uplink" and kind is not None and not key.kinds:
@@ -76,6 +76,10 @@ def block(name: str) -> str:
     special = {"kinds": _kinds, "dns modes": _modes, "later": _later}
     if name in special:
         return special[name]()
+    if name.startswith("switch"):
+        section = name.removeprefix("switch").strip()
+        _ = switch.SECTIONS[section]
+        return keys_table(section, known=switch.SWITCH)
     if name == "top":
         return keys_table("")
     if name.startswith("uplink "):

@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from typing import Any
 
-from netjail.errors import NetjailError
-from netjail.profile import checks, keys
+from netjail.profile import checks, keys, links
 from netjail.profile.checks import Bad
 from netjail.profile.model import (
     Address,
@@ -26,189 +25,19 @@ from netjail.profile.model import (
     Veth,
     WireGuard,
 )
+from netjail.profile.tables import (
+    Path,
+    Report,
+    Values,
+    dotted,
+    invalid,
+    plain,
+    read,
+    subtable,
+    table,
+)
 
-Path = tuple[str | int, ...]
-Values = dict[str, Any]
-
-MANY = 100
-"""Complaints that are still worth reading; a message on the socket has an end, too."""
-
-
-def dotted(path: Path) -> str:
-    """`("uplink", "peer", 0, "endpoint")` as people read it: `uplink.peer#1.endpoint`."""
-    text = ""
-    for part in path:
-        if isinstance(part, int):
-            text += f"#{part + 1}"
-        else:
-            text += f".{_plain(part)}" if text else _plain(part)
-    return text
-
-
-def _plain(name: str) -> str:
-    return checks.printable(name, 40) if name else '""'
-
-
-class Report:
-    """Problems (the file cannot stand) and warnings (it can, but look). No secrets in either."""
-
-    def __init__(
-        self,
-        locate: Callable[[Path], str] = dotted,
-        line: Callable[[Path], int | None] = lambda _: None,
-    ) -> None:
-        """`locate` words where a path is in the file, `line` gives the order of problems."""
-        self._locate = locate
-        self._line = line
-        self._count = 0
-        self._found: dict[tuple[int, str], None] = {}
-        self._warnings: dict[str, None] = {}
-        self.settled: set[Path] = set()
-        """Paths already complained about in other words."""
-
-    @property
-    def problems(self) -> list[str]:
-        """In the order of the file; at most MANY."""
-        return _first([text for _, text in sorted(self._found, key=lambda f: f[0])])
-
-    @property
-    def warnings(self) -> list[str]:
-        """In the order they came up; at most MANY."""
-        return _first(list(self._warnings))
-
-    def bad(self) -> int:
-        """How many times something was wrong so far, settled and repeated ones included."""
-        return self._count
-
-    def problem(self, path: Path, text: str) -> None:
-        """A complaint about what stands at `path`."""
-        self._count += 1
-        if path not in self.settled:
-            self._found[(self._line(path) or 0, f"{self._locate(path)}: {text}")] = None
-
-    def warn(self, text: str) -> None:
-        """Something to know. Names no file and no line, so that it reads alike everywhere."""
-        self._warnings[text] = None
-
-
-def _first(texts: list[str]) -> list[str]:
-    return texts if len(texts) <= MANY else [*texts[:MANY], f"and {len(texts) - MANY} more"]
-
-
-def invalid(what: str, problems: list[str], hint: str | None = None) -> NetjailError:
-    """The one error for a file with problems."""
-    count = str(len(problems)) if len(problems) <= MANY else f"more than {MANY}"
-    said = "a problem" if len(problems) == 1 else f"{count} problems"
-    return NetjailError("invalid-profile", f"{what} has {said}", hint, tuple(problems))
-
-
-# Single values ---------------------------------------------------------------------------------
-
-
-def _complain(key: keys.Key, value: object, bad: Bad, path: Path, report: Report) -> None:
-    hidden = key.secret or key.type.hidden
-    text = f"{checks.show(value, hidden)} {bad.why}; allowed: {key.type.allowed}"
-    if bad.meant is not None and not hidden:
-        text += f"; did you mean {checks.show(bad.meant)}?"
-    report.problem(path, text)
-
-
-def _read(key: keys.Key, value: object, path: Path, report: Report) -> tuple[bool, Any]:
-    """(readable, the final value)."""
-    if not key.many:
-        try:
-            return True, key.type.read(value)
-        except Bad as bad:
-            _complain(key, value, bad, path, report)
-            return False, None
-    if not isinstance(value, list):
-        shown = checks.show(value)
-        meant = f"; did you mean [{shown}]?" if isinstance(value, str) else ""
-        report.problem(path, f"{shown} is not a list; allowed: {key.type.allowed}{meant}")
-        return False, None
-    result: dict[Any, None] = {}
-    good = True
-    for item in value:
-        try:
-            read = key.type.read(item)
-        except Bad as bad:
-            _complain(key, item, bad, path, report)
-            good = False
-            continue
-        if key.type is keys.NETWORK and checks.masked(item, read):
-            report.warn(f"allowed_ips: {item} has bits set after its prefix; {read} is what counts")
-        result[read] = None
-    return good, tuple(result)
-
-
-def _unknown(name: str, section: str, kind: str | None, path: Path, report: Report) -> None:
-    full = f"{section}.{name}" if section else name
-    if full in keys.LATER:
-        report.problem(path, f"{keys.LATER[full]}: not yet in this version of netjail")
-        return
-    if report.bad() > MANY:
-        report.problem(path, "unknown key")
-        return
-    here = keys.leaves(section, kind)
-    meant = checks.did_you_mean(name, here)
-    if meant is None:
-        # A right key in the wrong place is as frequent as a misspelt one.
-        elsewhere = {k.leaf: k.section for k in keys.KEYS if k.section != section}
-        close = checks.did_you_mean(name, list(elsewhere))
-        if close is not None:
-            meant = f"{close} in {keys.SECTIONS[elsewhere[close]]}"
-    hint = f"did you mean {meant}?" if meant else f"allowed: {', '.join(here)}"
-    report.problem(path, f"unknown key; {hint}")
-
-
-def _table(
-    raw: Mapping[str, Any], section: str, kind: str | None, path: Path, report: Report
-) -> Values:
-    """Read the plain keys of one table; sub-tables are the caller's. `kind` None: not known."""
-    values: Values = {}
-    for name, value in raw.items():
-        here = (*path, name)
-        full = f"{section}.{name}" if section else name
-        # A quoted "uplink.mtu" at the top level is not the mtu of [uplink].
-        key = None if "." in name else keys.BY_NAME.get(full)
-        if key is None:
-            if "." in name or full not in keys.SECTIONS:
-                _unknown(name, section, kind, here, report)
-        elif kind is not None and key.kinds and kind not in key.kinds:
-            later = keys.LATER_OF_KIND.get((kind, name))
-            if later is not None:
-                report.problem(here, f"{later}: not yet in this version of netjail")
-            else:
-                owners = " and ".join(f'"{k}"' for k in key.kinds)
-                report.problem(here, f'belongs to uplinks of kind {owners}, this one is "{kind}"')
-        else:
-            good, read = _read(key, value, here, report)
-            if good:
-                values[name] = read
-    for key in keys.KEYS:
-        if (
-            key.section == section
-            and key.required
-            and key.leaf not in raw
-            and (not key.kinds or kind in key.kinds)
-        ):
-            what = key.doc.partition(".")[0]
-            report.problem(
-                (*path, key.leaf),
-                f"is missing; needed: {what[0].lower()}{what[1:]}, {key.type.allowed}",
-            )
-    return values
-
-
-def _subtable(raw: Mapping[str, Any], name: str, report: Report) -> Mapping[str, Any] | None:
-    value = raw.get(name)
-    if value is None:
-        return None
-    if not isinstance(value, dict):
-        report.problem((name,), f"{checks.show(value)} is not a table; write [{name}]")
-        return None
-    return value
-
+__all__ = ["Path", "Report", "dotted", "invalid"]  # for those who read other formats
 
 # Uplinks ---------------------------------------------------------------------------------------
 
@@ -326,7 +155,7 @@ def dns_warnings(uplink: Uplink, dns: Dns) -> list[str]:
 
 def _wireguard(raw: Mapping[str, Any], path: Path, report: Report) -> WireGuard | None:
     before = report.bad()
-    values = _table(raw, "uplink", "wireguard", path, report)
+    values = table(raw, "uplink", "wireguard", path, report)
     raw_peers = raw.get("peer", [])
     peers: list[Values] = []
     if not isinstance(raw_peers, list) or not all(isinstance(p, dict) for p in raw_peers):
@@ -336,7 +165,7 @@ def _wireguard(raw: Mapping[str, Any], path: Path, report: Report) -> WireGuard 
     else:
         for n, raw_peer in enumerate(raw_peers):
             here = (*path, "peer", n)
-            peers.append(_table(raw_peer, "uplink.peer", "wireguard", here, report))
+            peers.append(table(raw_peer, "uplink.peer", "wireguard", here, report))
     _wireguard_relations(values, peers, path, report)
     if report.bad() != before:
         return None
@@ -356,7 +185,7 @@ def _wireguard(raw: Mapping[str, Any], path: Path, report: Report) -> WireGuard 
 
 def _veth(raw: Mapping[str, Any], path: Path, report: Report) -> Veth | None:
     before = report.bad()
-    values = _table(raw, "uplink", "veth", path, report)
+    values = table(raw, "uplink", "veth", path, report)
     if "peer" in raw:
         report.problem((*path, "peer"), 'belongs to uplinks of kind "wireguard"')
     mtu = values.get("mtu")
@@ -368,7 +197,7 @@ def _veth(raw: Mapping[str, Any], path: Path, report: Report) -> Veth | None:
 
 def _none(raw: Mapping[str, Any], path: Path, report: Report) -> NoUplink | None:
     before = report.bad()
-    _table(raw, "uplink", "none", path, report)
+    table(raw, "uplink", "none", path, report)
     if "peer" in raw:
         report.problem((*path, "peer"), 'belongs to uplinks of kind "wireguard"')
     return NoUplink() if report.bad() == before else None
@@ -388,9 +217,9 @@ def read_uplink(raw: Mapping[str, Any], report: Report) -> Uplink | None:
         return _BY_KIND[kind](raw, ("uplink",), report)
     if isinstance(kind, str) and kind in keys.LATER_KINDS:
         # Its other keys are of a table that this version does not know.
-        _table({"kind": kind}, "uplink", None, ("uplink",), report)
+        table({"kind": kind}, "uplink", None, ("uplink",), report)
     else:
-        _table(raw, "uplink", None, ("uplink",), report)
+        table(raw, "uplink", None, ("uplink",), report)
     return None
 
 
@@ -407,16 +236,16 @@ def _hosts(raw: object, report: Report) -> tuple[tuple[str, Address], ...]:
     for name, value in raw.items():
         here = (*path, name)
         if isinstance(value, dict):
-            report.problem(here, f'a name with dots wants quotes, as in "{_plain(name)}.example"')
+            report.problem(here, f'a name with dots wants quotes, as in "{plain(name)}.example"')
             continue
         try:
             checks.hosts_entry_name(name)
         except Bad as bad:
             report.problem(here, f"the name {bad.why}")
         for item in value if isinstance(value, list) else [value]:
-            good, read = _read(key, item, here, report)
+            good, final = read(key, item, here, report)
             if good:
-                pairs[(name, read)] = None
+                pairs[(name, final)] = None
     return tuple(pairs)
 
 
@@ -424,7 +253,7 @@ def _dns(raw: Mapping[str, Any] | None, kind: str | None, report: Report) -> Dns
     if raw is None:
         return Dns(mode=keys.DNS_MODES[kind][0]) if kind else None  # type: ignore[arg-type]
     before = report.bad()
-    values = _table(raw, "dns", kind, ("dns",), report)
+    values = table(raw, "dns", kind, ("dns",), report)
     hosts = _hosts(raw["hosts"], report) if "hosts" in raw else ()
     if kind is None:
         return None
@@ -454,9 +283,9 @@ def _dns(raw: Mapping[str, Any] | None, kind: str | None, report: Report) -> Dns
 
 def read_profile(name: str, raw: Mapping[str, Any], report: Report) -> Profile | None:
     """The whole file; None if `report` got a problem. `name` is taken as valid."""
-    values = _table(raw, "", None, (), report)
+    values = table(raw, "", None, (), report)
     uplink: Uplink | None = None
-    raw_uplink = _subtable(raw, "uplink", report)
+    raw_uplink = subtable(raw, "uplink", report)
     kind = None
     if raw_uplink is not None:
         uplink = read_uplink(raw_uplink, report)
@@ -466,7 +295,10 @@ def read_profile(name: str, raw: Mapping[str, Any], report: Report) -> Profile |
             report.problem(("uplink", "through"), "is this profile itself")
     elif "uplink" not in raw:
         report.problem(("uplink",), "is missing; every profile has one [uplink] with a kind")
-    dns = _dns(_subtable(raw, "dns", report), kind, report)
+    found_links = links.read_links(name, raw.get("link", []), kind, report)
+    dns = _dns(subtable(raw, "dns", report), kind, report)
+    if found_links and uplink is not None and dns is not None:
+        links.judge(found_links, uplink, dns, report)
     if report.bad() or uplink is None or dns is None:
         return None
     if isinstance(uplink, WireGuard):
@@ -479,4 +311,5 @@ def read_profile(name: str, raw: Mapping[str, Any], report: Report) -> Profile |
         description=values.get("description", ""),
         users=values.get("users", ()),
         stop=values.get("stop", "never"),
+        links=found_links,
     )

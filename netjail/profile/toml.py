@@ -8,7 +8,7 @@ from typing import Any
 
 from netjail import names
 from netjail.errors import NetjailError
-from netjail.profile import keys, schema
+from netjail.profile import keys, links, schema
 from netjail.profile.lines import Locator
 from netjail.profile.model import Dns, Peer, Profile, Veth, WireGuard
 from netjail.profile.schema import invalid
@@ -17,14 +17,14 @@ SIZE_MAX = 1 << 20
 """Bytes; a message on the socket holds no more either."""
 
 
-def check_name(name: str) -> None:
-    """Raise "invalid-name" unless `name` may be a profile's."""
+def check_name(name: str, noun: str = "profile") -> None:
+    """Raise "invalid-name" unless `name` may be a profile's, or a switch's."""
     if not names.valid_name(name):
         from netjail.profile.checks import show
 
         raise NetjailError(
             "invalid-name",
-            f"{show(name)} cannot be the name of a profile",
+            f"{show(name)} cannot be the name of a {noun}",
             "use a-z, 0-9, - and _, at most 31 characters, beginning with a letter or a digit",
         )
 
@@ -37,20 +37,31 @@ def parse(name: str, text: str) -> tuple[Profile, list[str]]:
     """
     check_name(name)
     file = f"{name}.toml"
+    raw, report = read(file, text)
+    profile = schema.read_profile(name, raw, report)
+    if profile is None:
+        raise invalid(file, report.problems)
+    return profile, report.warnings
+
+
+def read(file: str, text: str, noun: str = "profile") -> tuple[dict[str, Any], schema.Report]:
+    """The tables of a file, and a report whose problems tell its lines. Raises "invalid-NOUN"."""
     text = text.removeprefix("\ufeff")
     if len(text) > SIZE_MAX:
-        raise invalid(file, [f"{file}: is larger than {SIZE_MAX} characters"])
+        raise invalid(file, [f"{file}: is larger than {SIZE_MAX} characters"], noun=noun)
     try:
         text.encode()
         raw = tomllib.loads(text)
     except UnicodeEncodeError:
-        raise invalid(file, [f"{file}: is not Unicode text"]) from None
+        raise invalid(file, [f"{file}: is not Unicode text"], noun=noun) from None
     except ValueError as error:  # TOMLDecodeError, and integers too long for int()
         from netjail.profile.checks import printable
 
-        raise invalid(file, [f"{file}: is not TOML: {printable(str(error), 200)}"]) from None
+        raise invalid(
+            file, [f"{file}: is not TOML: {printable(str(error), 200)}"], noun=noun
+        ) from None
     except RecursionError:
-        raise invalid(file, [f"{file}: is nested too deeply"]) from None
+        raise invalid(file, [f"{file}: is nested too deeply"], noun=noun) from None
     locator = Locator(text)
 
     def locate(path: schema.Path) -> str:
@@ -58,11 +69,7 @@ def parse(name: str, text: str) -> tuple[Profile, list[str]]:
         at = f"{file}:{line}" if line else file
         return f"{at}: {schema.dotted(path)}" if path else at
 
-    report = schema.Report(locate, locator.line)
-    profile = schema.read_profile(name, raw, report)
-    if profile is None:
-        raise invalid(file, report.problems)
-    return profile, report.warnings
+    return raw, schema.Report(locate, locator.line)
 
 
 def dump(profile: Profile) -> str:
@@ -80,6 +87,8 @@ def dump(profile: Profile) -> str:
     dns = _dns(profile.dns, profile.uplink.kind)
     if dns:
         raw["dns"] = dns
+    if profile.links:
+        raw["link"] = [links.dump(link) for link in profile.links]
     return tomli_w.dumps(raw)
 
 

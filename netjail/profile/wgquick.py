@@ -17,6 +17,7 @@ from typing import Any
 from netjail import names
 from netjail.errors import NetjailError
 from netjail.profile import checks, keys, leftout, schema
+from netjail.profile.key import Key
 from netjail.profile.leftout import LeftOut
 from netjail.profile.model import Dns, Peer, Profile, WireGuard
 
@@ -232,7 +233,7 @@ class _Reader:
         hint = f"did you mean {meant}?" if meant else f"allowed: {', '.join(known)}"
         self._bad(number, f"{checks.printable(name, 30)} is unknown to WireGuard; {hint}")
 
-    def _keep(self, key: keys.Key, value: str, number: int, section: _Section) -> None:
+    def _keep(self, key: Key, value: str, number: int, section: _Section) -> None:
         if key.name in ("uplink.address", "uplink.dns"):
             value = ",".join(value.split())  # wg-quick separates these by blanks, too
         if key.many:
@@ -263,7 +264,7 @@ class _Reader:
             self._bad(number, f"{wg}: {why}")
             self.report.settled.add(self._path(section, key))
 
-    def _path(self, section: _Section, key: keys.Key) -> schema.Path:
+    def _path(self, section: _Section, key: Key) -> schema.Path:
         if section.title == "Peer":
             return ("uplink", "peer", self.peers.index(section), key.leaf)
         return ("uplink", key.leaf)
@@ -360,7 +361,7 @@ def _fold(name: str) -> str:
     return "".join(name.split()).lower()
 
 
-def _translate(found: dict[str, Any], known: dict[str, keys.Key]) -> dict[str, Any]:
+def _translate(found: dict[str, Any], known: dict[str, Key]) -> dict[str, Any]:
     """wgconfig's dict in our names: lists where we want lists, texts in them."""
     raw: dict[str, Any] = {}
     for key in known.values():

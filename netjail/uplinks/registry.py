@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from netjail import names
+from netjail.errors import NetjailError
 from netjail.profile.model import NoUplink, Profile, Veth, WireGuard
 from netjail.uplinks import none, veth, wireguard
 from netjail.uplinks.facts import Facts
@@ -12,6 +13,8 @@ from netjail.uplinks.wanted import Files, Netns, Resource
 
 def describe(profile: Profile, facts: Facts) -> tuple[Resource, ...]:
     """All resources of a profile. Raises NetjailError where the host cannot give one of them."""
+    if profile.links:
+        raise NetjailError("not-yet", "links cannot be made yet in this version of netjail")
     match profile.uplink:
         case WireGuard() as uplink:
             own = wireguard.describe(profile, uplink, facts)

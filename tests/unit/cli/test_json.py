@@ -78,6 +78,36 @@ STATUS = {
     "programs": [PROGRAM],
     "processes": [{"name": TEXT, "pid": int}],
 }
+SWITCH = {
+    "name": TEXT,
+    "description": TEXT,
+    "engine": MAYBE_TEXT,
+    "state": TEXT,
+    "netns": MAYBE_TEXT,
+    "datapath": MAYBE_TEXT,
+    "host": (bool, type(None)),
+    "host_interface": MAYBE_TEXT,
+    "host_addresses": [TEXT],
+    "isolated": (bool, type(None)),
+    "vlan": MAYBE_NUMBER,
+    "uplink": MAYBE_TEXT,
+    "ports": [
+        {
+            "port": TEXT,
+            "kind": TEXT,
+            "profile": MAYBE_TEXT,
+            "interface": MAYBE_TEXT,
+            "mac": MAYBE_TEXT,
+            "vlan": MAYBE_NUMBER,
+            "addresses": [TEXT],
+        }
+    ],
+    "macs": [{"mac": TEXT, "port": TEXT, "vlan": MAYBE_NUMBER}],
+    "neighbours": [{"address": TEXT, "lladdr": MAYBE_TEXT, "state": TEXT}],
+    "leases": [dict],
+    "members": [TEXT],
+    "processes": [{"name": TEXT, "pid": int}],
+}
 CHECK = {"code": TEXT, "title": TEXT, "status": TEXT, "text": TEXT, "hint": MAYBE_TEXT}
 
 CONTRACT: dict[str, Any] = {
@@ -115,6 +145,23 @@ CONTRACT: dict[str, Any] = {
     "profile show": {"profile": TEXT, "text": TEXT},
     "profile edit": {"profile": TEXT, "changed": FLAG, "warnings": [TEXT]},
     "profile remove": {"removed": [TEXT]},
+    "switch list": {
+        "switches": [
+            {
+                "name": TEXT,
+                "description": TEXT,
+                "engine": MAYBE_TEXT,
+                "state": TEXT,
+                "reason": MAYBE_TEXT,
+                "ports": int,
+            }
+        ]
+    },
+    "switch status": {"switches": [SWITCH]},
+    "switch add": {"switch": TEXT, "warnings": [TEXT]},
+    "switch show": {"switch": TEXT, "text": TEXT},
+    "switch edit": {"switch": TEXT, "changed": FLAG, "warnings": [TEXT]},
+    "switch remove": {"removed": [TEXT], "members": [TEXT]},
     "profile validate": {
         "files": [{"file": TEXT, "ok": FLAG, "problems": [TEXT], "warnings": [TEXT]}]
     },
@@ -146,6 +193,8 @@ def sample(shape: Any) -> Any:
         return {key: sample(inner) for key, inner in shape.items()}
     if isinstance(shape, list):
         return [sample(shape[0])]
+    if shape is dict:
+        return {}
     kinds = shape if isinstance(shape, tuple) else (shape,)
     return {str: "up", int: 7, float: 7.5, bool: True}[kinds[0]]
 
@@ -181,6 +230,12 @@ def files(tmp_path: Path, cli, monkeypatch: pytest.MonkeyPatch) -> dict[str, lis
         "profile.add": {"profile": "vpn", "warnings": ["w"]},
         "profile.check": {"warnings": []},
         "profile.remove": {},
+        "switch.list": sample(CONTRACT["switch list"]),
+        "switch.status": {"switch": sample(SWITCH)},
+        "switch.get": {"name": "lab", "text": "version = 1\n"},
+        "switch.check": {"warnings": []},
+        "switch.add": {"switch": "lab", "warnings": ["w"]},
+        "switch.remove": {"members": ["vpn"]},
     }
     cli("import", str(conf))
     stored = cli.client.calls[-1][1]["text"]
@@ -202,6 +257,12 @@ def files(tmp_path: Path, cli, monkeypatch: pytest.MonkeyPatch) -> dict[str, lis
         "profile edit": ["vpn"],
         "profile remove": ["vpn"],
         "profile validate": [str(toml)],
+        "switch list": [],
+        "switch status": [],
+        "switch add": [str(toml)],
+        "switch show": ["lab"],
+        "switch edit": ["lab"],
+        "switch remove": ["lab"],
     }
 
 

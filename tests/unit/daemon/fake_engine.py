@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from netjail.errors import NetjailError
+from netjail.profile import switch
 from netjail.profile.model import Dns, NoUplink, Profile, WireGuard
 
 
@@ -95,6 +96,7 @@ class FakeEngine:
     answers: dict[str, bool | None] = field(default_factory=dict)
     stuck: set[str] = field(default_factory=set)
     down_seconds: float = 0.0
+    switched: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def gate(self, what: str, name: str) -> threading.Event:
         """`what` of `name` waits until the event is set."""
@@ -169,6 +171,12 @@ class FakeEngine:
     def known(self) -> list[str]:
         return sorted(self.jails)
 
+    def switches(self) -> list[str]:
+        return sorted(self.switched)
+
+    def switch_status(self, name: str) -> dict[str, Any] | None:
+        return self.switched.get(name)
+
 
 class FakeStore:
     def __init__(self) -> None:
@@ -214,10 +222,41 @@ class FakeStore:
         return self.versions.get(name)
 
 
+class FakeSwitches:
+    """The real parser over a dict of texts."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+
+    def names(self) -> list[str]:
+        return sorted(self.texts)
+
+    def read_text(self, name: str) -> str:
+        if name not in self.texts:
+            raise NetjailError("no-such-switch", f"there is no switch {name}")
+        return self.texts[name]
+
+    def parse(self, name: str, text: str) -> tuple[switch.Switch, list[str]]:
+        return switch.parse(name, text)
+
+    def load(self, name: str) -> switch.Switch:
+        return self.parse(name, self.read_text(name))[0]
+
+    def save(self, name: str, text: str, replace: bool) -> None:
+        if name in self.texts and not replace:
+            raise NetjailError("exists", f"there is a switch {name} already")
+        self.texts[name] = text
+
+    def remove(self, name: str) -> None:
+        self.read_text(name)
+        del self.texts[name]
+
+
 class FakeRooms:
     def __init__(self) -> None:
         self.engine = FakeEngine()
         self.store = FakeStore()
+        self.switches = FakeSwitches()
 
     def checks(self) -> list[FakeCheck]:
         return [FakeCheck()]

@@ -14,7 +14,7 @@ import pytest
 
 from netjail import names
 from netjail.cli import app, verbs
-from netjail.profile import keys
+from netjail.profile import keys, switch
 
 ROOT = Path(__file__).resolve().parents[3]
 MAN = ROOT / "data" / "man"
@@ -41,7 +41,7 @@ needs_man = pytest.mark.skipif(not has_man(), reason="needs man and groff")
 
 
 def test_all_are_there_and_current() -> None:
-    assert PAGES == ["netjail.1", "netjail.profile.5", "netjaild.8"]
+    assert PAGES == ["netjail.1", "netjail.profile.5", "netjail.switch.5", "netjaild.8"]
     done = subprocess.run(
         [sys.executable, ROOT / "tools" / "manual.py", "--check"], capture_output=True, text=True
     )
@@ -103,6 +103,13 @@ def test_every_key() -> None:
         assert re.search(rf"^       {re.escape(key.leaf)}\b", text, re.MULTILINE), key.name
     for name in (*keys.KINDS, *keys.LATER, *keys.LATER_KINDS):
         assert name in text
+
+
+@needs_man
+def test_every_key_of_a_switch() -> None:
+    text = shown("netjail.switch.5")
+    for key in switch.KEYS:
+        assert re.search(rf"^       {re.escape(key.leaf)}\b", text, re.MULTILINE), key.name
 
 
 @needs_man

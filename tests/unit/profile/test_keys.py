@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from netjail.profile import keys, reference, toml
-from netjail.profile.model import Dns, NoUplink, Peer, Profile, Veth, WireGuard
+from netjail.profile import keys, reference, switch, toml
+from netjail.profile.model import Dns, Link, NoUplink, Peer, Profile, Veth, WireGuard
 from tests.unit.profile.examples import OTHER, PRIVATE
 
 DOC = Path(__file__).parents[3] / "docs" / "profile.md"
+SWITCHES = DOC.with_name("switch.md")
 
 
 def fields(cls: type) -> set[str]:
@@ -24,7 +25,9 @@ def test_every_field_of_the_model_has_a_key() -> None:
     def leaves(section: str, kind: str | None = None) -> set[str]:
         return set(keys.leaves(section, kind))
 
-    assert leaves("") - {"version"} == fields(Profile) - {"name"}
+    assert leaves("") - {"version"} == fields(Profile) - {"name"} - {"links"} | {"link"}
+    renamed = {"addresses": "address", "gateways": "gateway"}
+    assert leaves("link") == {renamed.get(f, f) for f in fields(Link) - {"shape"}}
     assert leaves("uplink", "veth") - {"kind"} == fields(Veth)
     assert leaves("uplink", "none") - {"kind"} == fields(NoUplink)
     renamed = {"addresses": "address", "peers": "peer", "dns_servers": "dns", "dns_search": "dns"}
@@ -54,12 +57,19 @@ def test_names_are_unique_and_documented() -> None:
 
 def test_the_reference_is_up_to_date() -> None:
     text = DOC.read_text()
-    assert reference.update(text) == text, (
-        "run: python3 -m netjail.profile.reference docs/profile.md"
-    )
+    assert reference.update(text) == text, "run: python3 -m netjail.profile.reference docs/*.md"
     blocks = set(re.findall("<!-- keys: (.*?) -->", text))
-    wanted = {"top", "kinds", "uplink.peer", "dns", "dns modes", "dns.hosts", "later"}
+    wanted = {"top", "kinds", "uplink.peer", "link", "dns", "dns modes", "dns.hosts", "later"}
     assert blocks == wanted | {f"uplink {k}" for k in keys.KINDS if k != "none"}
+
+
+def test_the_reference_of_switches_is_up_to_date() -> None:
+    text = SWITCHES.read_text()
+    assert reference.update(text) == text, "run: python3 -m netjail.profile.reference docs/*.md"
+    sections = {f"switch {s}".strip() for s in switch.SECTIONS}
+    assert set(re.findall("<!-- keys: (.*?) -->", text)) == sections
+    for n, example in enumerate(re.findall(r"```toml\n(.*?)```", text, re.DOTALL)):
+        assert switch.parse(f"example{n}", example)[1] == []
 
 
 def test_the_examples_of_the_reference_are_valid() -> None:

@@ -155,7 +155,7 @@ def test_one_problem(old: str, new: str, says: str) -> None:
 
 
 ADDED = [
-    ("[[link]]\nto = 'x'\n", "link: .*not yet"),
+    ("[[link]]\nswitch = 'x'\n[link.shape]\nloss = 1\n", "link: .*not yet"),
     ("[[forward]]\n", "forward: .*not yet"),
     ("[[expose]]\n", "expose: .*not yet"),
     ("[dhcp]\n", "dhcp: .*not yet"),
