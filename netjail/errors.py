@@ -12,6 +12,7 @@ CODES = frozenset(
         "invalid-name",
         "no-such-profile",
         "no-such-switch",
+        "no-such-application",  # no desktop entry of that name, or one that cannot be used
         "exists",
         "in-use",  # programs are running in the jail, or another profile goes through it
         "missing-program",  # an external program is not installed; hint names the package

@@ -130,7 +130,7 @@ fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 need_packages python3 python3-venv python3-pip python3-setuptools python3-wheel \
-    python3-pyroute2 python3-nftables python3-tomli-w \
+    python3-pyroute2 python3-nftables python3-tomli-w python3-xdg \
     iproute2 util-linux nftables wireguard-tools wireguard-go dnsmasq-base \
     curl tcpdump ca-certificates
 install_python_part

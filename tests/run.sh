@@ -35,7 +35,7 @@ root=no
 if [ "$(id -u)" = 0 ]; then
     root=yes
     packages=(python3 python3-venv python3-pip python3-setuptools python3-wheel
-        python3-pyroute2 python3-nftables python3-tomli-w
+        python3-pyroute2 python3-nftables python3-tomli-w python3-xdg
         python3-pytest python3-hypothesis python3-pexpect
         iproute2 util-linux nftables wireguard-tools wireguard-go dnsmasq-base
         curl tcpdump ca-certificates iputils-ping bind9-dnsutils

@@ -29,7 +29,7 @@ PROGRAM_VERBS = frozenset({"run", "shell"})
 
 NO_JSON = PROGRAM_VERBS | {"demo", "help", "tray"}
 
-_PACKAGES = frozenset({"wgconfig", "tomli_w"})
+_PACKAGES = frozenset({"wgconfig", "tomli_w", "xdg"})
 """Python packages that verbs need and that may be missing from an incomplete installation."""
 
 _EXIT_PIPE = 141

@@ -25,6 +25,7 @@ let
       pydbus
       pygobject3
       pyroute2
+      pyxdg
       tomli-w
     ]
   );

@@ -27,7 +27,7 @@ ROOMS: dict[str, set[str]] = {
     "activation": BASE,
     "agent": BASE,
     "client": BASE | {"activation", "agent"},
-    "cli": BASE | {"client", "agent", "profile", "launch", "demo"},
+    "cli": BASE | {"client", "agent", "profile", "launch", "demo", "desktop"},
     "main": BASE | {"cli", "launch"},
     "__main__": {"main"},
     "demo": BASE | {"client", "cli", "profile"},

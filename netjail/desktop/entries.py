@@ -1,0 +1,405 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every installed application, found as the desktop finds it.
+
+The list is read by `quick`, the directories and languages come from pyxdg, and whoever means to
+write an entry gets the whole file from pyxdg (`document`). Nothing in somebody's data directories
+makes this raise: what cannot be used is skipped, and `scan` says why.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from xdg import BaseDirectory, Locale
+
+from netjail.desktop import quick
+from netjail.errors import NetjailError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from xdg.DesktopEntry import DesktopEntry
+
+SUFFIX = ".desktop"
+DEPTH_MAX = 8
+"""Directories below applications/ that are looked into."""
+
+EXPORTS = (
+    "{data_home}/flatpak/exports/share",
+    "/var/lib/flatpak/exports/share",
+    "/var/lib/snapd/desktop",
+)
+"""Where flatpak and snapd put entries. A login session has them in XDG_DATA_DIRS; ssh, sudo and
+units of systemd often do not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A further way to start an application: [Desktop Action ID]. `exec` may be ""."""
+
+    id: str
+    name: str
+    exec: str
+    icon: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One application. Texts are in the user's language, `exec` is as the file has it, its
+    string escapes resolved (see `execline` for the rest).
+
+    `id`: desktop file ID, "firefox.desktop". `directory`: where it wants to be started (Path),
+    or "". `flatpak`, `snap`: its id there, or "".
+    """
+
+    id: str
+    path: str
+    name: str
+    generic_name: str
+    comment: str
+    icon: str
+    exec: str
+    try_exec: str
+    directory: str
+    actions: tuple[Action, ...]
+    mime_types: tuple[str, ...]
+    categories: tuple[str, ...]
+    keywords: tuple[str, ...]
+    only_show_in: tuple[str, ...]
+    not_show_in: tuple[str, ...]
+    terminal: bool
+    no_display: bool
+    hidden: bool
+    dbus_activatable: bool
+    startup_notify: bool
+    startup_wm_class: str
+    flatpak: str
+    snap: str
+
+    def action(self, name: str) -> Action:
+        """Raises NetjailError("no-such-application") where there is no such action."""
+        for action in self.actions:
+            if action.id == name:
+                return action
+        known = ", ".join(action.id for action in self.actions)
+        raise NetjailError(
+            "no-such-application",
+            f"{self.id} has no action {name}",
+            f"It has: {known}." if known else "It has none at all.",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file that is no application, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """`entries`: what is installed, by ID, also what menus do not show."""
+
+    entries: tuple[Entry, ...]
+    skipped: tuple[Skipped, ...]
+
+
+# where they are
+
+
+def data_dirs() -> list[str]:
+    """The data directories, the user's own first. Relative ones do not count (XDG base dirs)."""
+    home = BaseDirectory.xdg_data_home
+    found = [home, *BaseDirectory.xdg_data_dirs]
+    for export in EXPORTS:
+        directory = export.format(data_home=home)
+        if os.path.isdir(directory):
+            found.append(directory)
+    normal = (os.path.normpath(each) for each in found if each.startswith("/"))
+    return list(dict.fromkeys(normal))
+
+
+def languages() -> tuple[str, ...]:
+    """What the user reads, best first, as keys have it: "de_DE", "de"."""
+    return tuple(language for language in Locale.langs if language not in ("C", "POSIX"))
+
+
+def files(directories: Iterable[str] | None = None) -> dict[str, str]:
+    """Desktop file ID to the file that counts: the first in the order of the directories.
+
+    Subdirectories are part of the ID: applications/kde/konsole.desktop is kde-konsole.desktop.
+    """
+    found: dict[str, str] = {}
+    for directory in data_dirs() if directories is None else directories:
+        for name, path in _walk(os.path.join(directory, "applications"), "", 0):
+            found.setdefault(name, path)
+    return found
+
+
+def _walk(directory: str, prefix: str, depth: int) -> Iterator[tuple[str, str]]:
+    try:
+        with os.scandir(directory) as scan:
+            inside = sorted(scan, key=lambda each: each.name)
+    except OSError:
+        return
+    deeper = []
+    for each in inside:
+        name = each.name
+        if name.endswith(SUFFIX):
+            yield prefix + name, each.path
+        elif depth < DEPTH_MAX and "." not in name:
+            deeper.append(each)
+    for each in deeper:
+        try:
+            if each.is_dir():
+                yield from _walk(each.path, f"{prefix}{each.name}-", depth + 1)
+        except OSError:
+            pass
+
+
+# what they say
+
+
+_Known = dict[str, tuple[tuple[int, int, int, int], "Entry | Skipped"]]
+_known: _Known = {}
+"""Path to (what stat(2) said of it, what was read): for the tray, which asks again and again."""
+_known_languages: tuple[str, ...] = ()
+
+
+def read(path: str, name: str, keys: frozenset[str], langs: Sequence[str]) -> Entry | Skipped:
+    """One file, whose desktop file ID is `name`."""
+    try:
+        groups = quick.parse(quick.load(path), keys)
+        return _entry(path, name, groups, langs)
+    except quick.MalformedError as error:
+        return Skipped(path, str(error))
+
+
+def _entry(path: str, name: str, groups: dict[str, dict[str, str]], langs: Sequence[str]) -> Entry:
+    main = groups[quick.MAIN]
+    get = main.get
+    hidden = quick.boolean(get("Hidden", ""))
+    dbus = quick.boolean(get("DBusActivatable", ""))
+    title = quick.string(quick.localised(main, "Name", langs))
+    line = quick.string(get("Exec", ""))
+    if not hidden:  # of what is deleted nothing else matters
+        kind = get("Type", "").strip()
+        if kind != "Application":
+            raise quick.MalformedError(f"its Type is {kind}" if kind else "has no Type")
+        if not title:
+            raise quick.MalformedError("has no Name")
+        if not line and not dbus:
+            raise quick.MalformedError("has no Exec")
+        if "\0" in line or "\ufffd" in line:
+            raise quick.MalformedError("its Exec is not UTF-8")
+    actions = get("Actions")
+    return Entry(
+        name,
+        path,
+        title,
+        quick.string(quick.localised(main, "GenericName", langs)),
+        quick.string(quick.localised(main, "Comment", langs)),
+        quick.string(quick.localised(main, "Icon", langs)),
+        line,
+        quick.string(get("TryExec", "")),
+        quick.string(get("Path", "")),
+        _actions(groups, quick.strings(actions), langs) if actions else (),
+        quick.strings(get("MimeType", "")),
+        quick.strings(get("Categories", "")),
+        quick.strings(quick.localised(main, "Keywords", langs)),
+        quick.strings(get("OnlyShowIn", "")),
+        quick.strings(get("NotShowIn", "")),
+        quick.boolean(get("Terminal", "")),
+        quick.boolean(get("NoDisplay", "")),
+        hidden,
+        dbus,
+        quick.boolean(get("StartupNotify", "")),
+        quick.string(get("StartupWMClass", "")),
+        quick.string(get("X-Flatpak", "")),
+        quick.string(get("X-SnapInstanceName", "")),
+    )
+
+
+def _actions(
+    groups: dict[str, dict[str, str]], listed: Iterable[str], langs: Sequence[str]
+) -> tuple[Action, ...]:
+    """Those that are listed and have a group of their own with a name; the others do not count."""
+    found = []
+    for name in dict.fromkeys(listed):
+        group = groups.get(quick.ACTION + name, {})
+        title = quick.string(quick.localised(group, "Name", langs))
+        if title:
+            line = quick.string(group.get("Exec", ""))
+            icon = quick.string(quick.localised(group, "Icon", langs))
+            found.append(Action(name, title, line, icon))
+    return tuple(found)
+
+
+def scan(directories: Iterable[str] | None = None) -> Scan:
+    """All files, each read once as long as it does not change."""
+    global _known, _known_languages  # noqa: PLW0603 - a cache
+    langs = languages()
+    if langs != _known_languages:
+        _known, _known_languages = {}, langs
+    keys = quick.wanted(langs)
+    current: _Known = {}
+    found: list[Entry] = []
+    skipped: list[Skipped] = []
+    for name, path in files(directories).items():
+        try:
+            stat = os.stat(path)
+        except OSError as error:
+            skipped.append(Skipped(path, f"cannot be read: {error.strerror}"))
+            continue
+        state = (stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_size)
+        known = _known.get(path)
+        if known is None or known[0] != state:
+            known = (state, read(path, name, keys, langs))
+        current[path] = known
+        what = known[1]
+        if isinstance(what, Skipped):
+            skipped.append(what)
+        elif what.hidden:
+            skipped.append(Skipped(path, "is marked as deleted (Hidden=true)"))
+        elif what.try_exec and not executable(what.try_exec):
+            skipped.append(Skipped(path, f"is not installed: no {what.try_exec} (TryExec)"))
+        else:
+            found.append(what)
+    _known = current
+    return Scan(tuple(found), tuple(skipped))
+
+
+def executable(program: str) -> bool:
+    """Whether there is such a program: a path, or a name in PATH."""
+    if program.startswith("/"):
+        return os.path.isfile(program) and os.access(program, os.X_OK)
+    import shutil
+
+    return shutil.which(program) is not None
+
+
+def shown(entry: Entry, desktops: Sequence[str] | None = None) -> bool:
+    """Whether menus show it, on these desktops (default: of XDG_CURRENT_DESKTOP)."""
+    if entry.no_display:
+        return False
+    if not entry.only_show_in and not entry.not_show_in:
+        return True
+    if desktops is None:
+        desktops = [d for d in os.environ.get("XDG_CURRENT_DESKTOP", "").split(":") if d]
+    for desktop in desktops:  # the first that is named decides
+        if desktop in entry.only_show_in:
+            return True
+        if desktop in entry.not_show_in:
+            return False
+    return not entry.only_show_in
+
+
+def all_entries(everything: bool = False) -> list[Entry]:
+    """The applications that menus show, by name; with `everything` also those that they do not."""
+    found = [entry for entry in scan().entries if everything or shown(entry)]
+    return sorted(found, key=lambda entry: (entry.name.casefold(), entry.id))
+
+
+def document(entry: Entry) -> DesktopEntry:
+    """The whole file, all groups and languages: for who means to write one like it.
+
+    Raises NetjailError("no-such-application") where pyxdg cannot read it.
+    """
+    from xdg.DesktopEntry import DesktopEntry
+    from xdg.Exceptions import Error
+
+    try:
+        return DesktopEntry(entry.path)
+    except (Error, OSError, ValueError, LookupError) as error:
+        raise NetjailError(
+            "no-such-application", f"{entry.path} cannot be read: {error}", None
+        ) from None
+
+
+# which of them is meant
+
+
+def find(wanted: str) -> Entry:
+    """The application that somebody calls `wanted`: a desktop file ID with or without its suffix,
+    a path to a .desktop file, the name in the menu, or the program's.
+
+    Raises NetjailError("no-such-application").
+    """
+    if "/" in wanted:
+        return _of_file(wanted)
+    found = scan()
+    entries = {entry.id: entry for entry in found.entries}
+    for name in (wanted, wanted + SUFFIX):
+        if name in entries:
+            return entries[name]
+    lower = wanted.removesuffix(SUFFIX).casefold()
+    for key in (_short_id, _title, _program):
+        same = [entry for entry in found.entries if key(entry) == lower]
+        same = [entry for entry in same if shown(entry)] or same
+        if len(same) == 1:
+            return same[0]
+        if same:
+            raise NetjailError(
+                "no-such-application",
+                f"{wanted} may mean more than one application",
+                "Say which: " + ", ".join(sorted(entry.id for entry in same)) + ".",
+            )
+    raise _none(wanted, found)
+
+
+def _of_file(path: str) -> Entry:
+    path = os.path.abspath(path)
+    langs = languages()
+    found = read(path, os.path.basename(path), quick.wanted(langs), langs)
+    if isinstance(found, Skipped):
+        raise NetjailError("no-such-application", f"{path} {found.reason}")
+    if found.hidden:
+        raise NetjailError("no-such-application", f"{path} is marked as deleted (Hidden=true)")
+    return found
+
+
+def _short_id(entry: Entry) -> str:
+    """ "nautilus" of org.gnome.Nautilus.desktop."""
+    return entry.id.removesuffix(SUFFIX).rpartition(".")[2].casefold()
+
+
+def _title(entry: Entry) -> str:
+    return entry.name.casefold()
+
+
+def _program(entry: Entry) -> str:
+    from netjail.desktop import execline
+
+    return execline.program(entry.exec).casefold()
+
+
+def _none(wanted: str, found: Scan) -> NetjailError:
+    import difflib
+
+    name = wanted if wanted.endswith(SUFFIX) else wanted + SUFFIX
+    for each in found.skipped:
+        if os.path.basename(each.path) == name:
+            return NetjailError("no-such-application", f"{each.path} {each.reason}")
+    words: dict[str, str] = {}
+    for entry in found.entries:
+        for word in (entry.id.removesuffix(SUFFIX), _short_id(entry), _title(entry)):
+            words.setdefault(word.casefold(), entry.id)
+    asked = wanted.removesuffix(SUFFIX).casefold()
+    near = difflib.get_close_matches(asked, words, n=3, cutoff=0.6)
+    near += [word for word in words if asked and asked in word and word not in near]
+    meant = list(dict.fromkeys(words[word] for word in near))[:3]
+    return NetjailError(
+        "no-such-application",
+        f"no application {wanted} is installed",
+        f"Did you mean {' or '.join(meant)}?" if meant else "`netjail apps` lists them all.",
+    )
+
+
+def icon_path(entry: Entry, size: int) -> str | None:
+    """The file with its icon in the user's theme, nearest to `size` pixels; None: there is none."""
+    from netjail.desktop import icons
+
+    return icons.path(entry.icon, size)
