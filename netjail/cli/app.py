@@ -29,8 +29,9 @@ PROGRAM_VERBS = frozenset({"run", "shell"})
 
 NO_JSON = PROGRAM_VERBS | {"demo", "help", "tray"}
 
-_PACKAGES = frozenset({"wgconfig", "tomli_w", "xdg"})
-"""Python packages that verbs need and that may be missing from an incomplete installation."""
+_PACKAGES = {"wgconfig": "wgconfig", "tomli_w": "tomli-w", "xdg": "pyxdg"}
+"""Python packages that verbs need and that may be missing from an incomplete installation, with
+what the package index calls them."""
 
 _EXIT_PIPE = 141
 """128 + SIGPIPE: what the shell says of a program whose reader went away."""
@@ -234,7 +235,7 @@ def _not_installed(package: str) -> NetjailError:
     return NetjailError(
         "missing-program",
         f"netjail is not completely installed: the Python package {package} is missing",
-        f"Install it for {sys.executable}: pip install {package.replace('_', '-')}",
+        f"Install it for {sys.executable}: pip install {_PACKAGES[package]}",
     )
 
 
