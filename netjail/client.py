@@ -48,6 +48,7 @@ _TWICE = frozenset(
 """Methods that may be asked of the next helper where nobody knows how far the last one came."""
 
 _ANSWER_MAX = 64 << 20
+_DESCRIPTORS_MAX = 8
 
 
 class _GoneError(Exception):
@@ -74,6 +75,8 @@ class Client:
         """Whether somebody may be asked for a password."""
         self.prompting: Callable[[bool], None] = lambda _begins: None
         """Called when the terminal is about to be used for a password, and afterwards."""
+        self.descriptors: list[int] | None = None
+        """A list: put there what comes with the answers. None: nothing is to come."""
         self.helper: dict[str, Any] = {}
         """What `hello` said: version, protocol, pid."""
 
@@ -191,7 +194,7 @@ class Client:
             if scanned > _ANSWER_MAX:
                 raise NetjailError("internal", "the helper sent an answer without an end")
             try:
-                data = self._sock.recv(262144)
+                data = self._receive()
             except TimeoutError:
                 raise _GoneError("it does not answer") from None
             except ConnectionResetError:
@@ -208,6 +211,15 @@ class Client:
         if not isinstance(answer, dict):
             raise NetjailError("internal", "the helper sent something that is not an answer")
         return answer
+
+    def _receive(self) -> bytes:
+        if self.descriptors is None:
+            return self._sock.recv(262144)
+        data, fds, _, _ = socket.recv_fds(
+            self._sock, 262144, _DESCRIPTORS_MAX, socket.MSG_CMSG_CLOEXEC
+        )
+        self.descriptors += fds
+        return data
 
     def _greet(self) -> None:
         self._sock.settimeout(GREET_SECONDS)

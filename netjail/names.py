@@ -44,12 +44,15 @@ ACTION_MANAGE = "org.netjail.manage"
 """The same with all other profiles, switches, devices."""
 ACTION_REVEAL = "org.netjail.reveal"
 """See the secrets of a shared profile."""
+ACTION_CAPTURE = "org.netjail.capture"
+"""See what goes over the network of a profile that others may use, too."""
 ACTIONS = {
     ACTION_RUN: ("auth_admin", "auth_admin", "yes"),
     ACTION_CONTROL: ("auth_admin_keep", "auth_admin_keep", "auth_admin_keep"),
     ACTION_MANAGE_OWN: ("auth_admin", "auth_admin", "yes"),
     ACTION_MANAGE: ("auth_admin_keep", "auth_admin_keep", "auth_admin_keep"),
     ACTION_REVEAL: ("auth_admin", "auth_admin", "auth_admin"),
+    ACTION_CAPTURE: ("auth_admin", "auth_admin", "auth_admin"),
 }
 """polkit action to its defaults (any, inactive session, active session). data/polkit/ says the
 same to polkit. No `_keep` where yes is an answer: polkit remembers per action, not per profile."""

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     class Caller(Protocol):
         """The part of client.Client that verbs use."""
 
+        descriptors: list[int] | None
+
         def call(
             self,
             method: str,
@@ -68,6 +70,18 @@ class Context:
                 self._client = self.connect()
                 progress.show(waiting)
             return self._client.call(method, params, progress=progress.show)
+
+    def call_for_descriptors(
+        self, method: str, waiting: str, **params: Any
+    ) -> tuple[Any, list[int]]:
+        """The same for a method whose result comes with descriptors, which are ours then."""
+        client = self._client = self._client or self.connect()
+        found: list[int] = []
+        client.descriptors = found
+        try:
+            return self.call(method, waiting, **params), found
+        finally:
+            client.descriptors = None
 
     def forget_helper(self) -> None:
         """The next call is to another helper."""

@@ -18,6 +18,7 @@ from netjail import names
 from netjail.daemon import log, methods
 from netjail.daemon.authorise import Gate, Peer, RootOnly, authorise
 from netjail.daemon.call import Call, Reply, Result
+from netjail.daemon.capturing import Captured
 from netjail.daemon.keeper import Keeper
 from netjail.daemon.launching import Launcher
 from netjail.daemon.loop import Loop
@@ -456,6 +457,8 @@ class Manager:
             self.files_changed(call.params["name"])
         if not call.abandoned:
             call.reply(outcome)
+        elif isinstance(outcome, Captured):
+            outcome.close()
         self.quiet_changed()
 
 

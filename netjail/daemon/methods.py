@@ -16,6 +16,8 @@ PIDS_MAX = 4096
 PROFILES_MAX = 4096
 WORDS_MAX = 1 << 20
 """Characters of a command line, or of an environment."""
+FILTER_MAX = 4096
+"""Characters of a filter of tcpdump's."""
 _REQUIRED = object()
 
 Check = Callable[[str, Any], Any]
@@ -124,6 +126,22 @@ def _word(name: str, value: Any) -> str:
     return value
 
 
+def _interface(name: str, value: Any) -> str:
+    """Empty: none in particular. What the kernel takes as an interface's name, and no option."""
+    if not isinstance(value, str) or len(value) > 15 or value.startswith("-"):
+        raise _bad(name, "the name of an interface")
+    if not all(33 <= ord(c) < 127 and c not in "/:" for c in value):
+        raise _bad(name, "the name of an interface")
+    return value
+
+
+def _filter(name: str, value: Any) -> list[str]:
+    words = _entries(name, value)
+    if sum(map(len, words)) > FILTER_MAX or len(words) > FILTER_MAX:
+        raise _bad(name, f"a filter of at most {FILTER_MAX} characters")
+    return words
+
+
 def _entries(name: str, value: Any) -> list[str]:
     if not isinstance(value, list):
         raise _bad(name, "a list of texts")
@@ -162,6 +180,16 @@ METHODS: dict[str, Method] = {
     ),
     "plan": Method({"profile": Param(_profile)}),
     "doctor": Method(),
+    "capture": Method(
+        {
+            "profile": Param(_profile),
+            "interface": Param(_interface, default=""),
+            "filter": Param(_filter, default=()),
+            "snap": Param(_int(0, 262144), default=0),
+            "count": Param(_int(0, 1 << 31), default=0),
+            "live": Param(_bool, default=False),
+        },
+    ),
     "profile.add": Method(
         {
             "name": Param(_profile),

@@ -124,6 +124,18 @@ class Queries:
             raise NetjailError("not-up", f"profile {profile} is not up, so nothing runs in it")
         return {"signalled": programs.send(self._rooms.engine, profile, pids, signal, uid)}
 
+    def capture(
+        self, profile: str, interface: str, filter: list[str], uid: int = 0, **how: Any
+    ) -> dict[str, Any]:
+        """`how`: see capturing.begin."""
+        from netjail.daemon import capturing
+
+        if not self._registry.get(profile).live:
+            self._must_exist(profile)
+            hint = f"netjail up {profile}"
+            raise NetjailError("not-up", f"profile {profile} is not up", hint)
+        return capturing.begin(profile, interface, list(filter), uid=uid, **how)
+
     def plan(self, profile: str) -> dict[str, Any]:
         wanted = self._rooms.store.load(profile)
         steps: list[dict[str, Any]] = []
@@ -271,6 +283,7 @@ QUERIES: dict[str, Callable[..., dict[str, Any]]] = {
     "status": Queries.status,
     "ps": Queries.ps,
     "kill": Queries.kill,
+    "capture": Queries.capture,
     "plan": Queries.plan,
     "doctor": Queries.doctor,
     "profile.get": Queries.get,

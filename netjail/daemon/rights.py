@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from netjail import names
+from netjail.daemon import capturing
 from netjail.daemon.authorise import Need, Peer
 from netjail.daemon.rooms import Rooms
 from netjail.daemon.state import Registry
@@ -73,6 +74,7 @@ class Rights:
             "enter": self._use,
             "down": self._down,
             "kill": self._kill,
+            "capture": self._capture,
             "profile.add": self._add,
             "profile.get": self._get,
             "profile.remove": self._remove,
@@ -202,6 +204,15 @@ class Rights:
         # Whatever another user starts in this moment is not among what was asked about.
         return Grant(tuple(needs), {**params, "uid": uid})
 
+    def _capture(self, uid: int, params: Params) -> Grant:
+        """What goes over a network that belongs to oneself alone is one's own; else others'."""
+        name = params["profile"]
+        facts = self._seen(uid, name)
+        alone = facts.users is not None and len(facts.users) == 1
+        own = alone and not self._others(uid, name, None)
+        action = names.ACTION_RUN if own else names.ACTION_CAPTURE
+        return Grant((Need(action, name, facts.kind),), {**params, "uid": uid})
+
     def _get(self, uid: int, params: Params) -> Grant:
         facts = self._seen(uid, params["name"])
         if not facts.stored:
@@ -297,8 +308,11 @@ class Rights:
         """Whether programs of another user run in a profile (among `pids`)."""
         if not self._registry.get(name).live:
             return False
+        captures = capturing.of(uid)
         return any(
-            program.uid != uid and (pids is None or program.pid in pids)
+            program.uid != uid
+            and program.ppid not in captures
+            and (pids is None or program.pid in pids)
             for program in self._rooms.engine.programs([name])
         )
 

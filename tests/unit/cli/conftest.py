@@ -24,6 +24,7 @@ class FakeClient:
     def __init__(self) -> None:
         self.answers: dict[str, Any] = {}
         self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.descriptors: list[int] | None = None
 
     def call(
         self,

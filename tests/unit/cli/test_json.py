@@ -8,6 +8,7 @@ short of a new number in the envelope.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,14 @@ CONTRACT: dict[str, Any] = {
         "files": [{"path": TEXT, "what": TEXT, "change": TEXT}],
         "warnings": [TEXT],
     },
+    "capture": {
+        "profile": TEXT,
+        "interface": MAYBE_TEXT,
+        "file": TEXT,
+        "captured": MAYBE_NUMBER,
+        "received": MAYBE_NUMBER,
+        "dropped": MAYBE_NUMBER,
+    },
     "doctor": {"checks": [CHECK]},
     "import": {
         "profile": TEXT,
@@ -237,6 +246,17 @@ def files(tmp_path: Path, cli, monkeypatch: pytest.MonkeyPatch) -> dict[str, lis
         "switch.add": {"switch": "lab", "warnings": ["w"]},
         "switch.remove": {"members": ["vpn"]},
     }
+
+    def capture(_params: dict[str, Any]) -> dict[str, Any]:
+        """A capture that ends at once, with its counts."""
+        (packets, into), (said, say), (held, leash) = (os.pipe() for _ in range(3))
+        os.write(say, b'{"interface": "wg0"}\n0 packets captured\n0 packets dropped by kernel\n')
+        for fd in (into, say, held):
+            os.close(fd)
+        cli.client.descriptors += [packets, said, leash]
+        return {"profile": "vpn"}
+
+    cli.client.answers["capture"] = capture
     cli("import", str(conf))
     stored = cli.client.calls[-1][1]["text"]
     cli.client.answers["profile.get"] = {"name": "vpn", "text": stored}
@@ -248,6 +268,7 @@ def files(tmp_path: Path, cli, monkeypatch: pytest.MonkeyPatch) -> dict[str, lis
         "ps": [],
         "kill": ["vpn"],
         "plan": ["vpn"],
+        "capture": [f"--write={tmp_path}/x.pcap", "vpn"],
         "doctor": [],
         "setup": ["--print"],
         "import": [str(conf)],
@@ -287,7 +308,7 @@ def test_result(verb: str, first: bool, files: dict[str, list[str]], cli) -> Non
 def test_error(verb: str, files: dict[str, list[str]], cli) -> None:
     error = NetjailError("no-helper", "It is\x1b gone.", None, ("a", "b"))
     cli.client.answers = dict.fromkeys(cli.client.answers, error)
-    words = files[verb][:1]
+    words = files[verb] if verb == "capture" else files[verb][:1]
     assert cli(*verb.split(" "), *words, "--json") == 1
     assert cli.out.count("\n") == 1
     assert "\x1b" not in cli.out

@@ -24,6 +24,7 @@ from netjail.profile import toml
 USER = Peer(uid=1, gid=1, pid=2, start=3)
 USER_NAME = pwd.getpwuid(1).pw_name
 RUN, CONTROL, REVEAL = names.ACTION_RUN, names.ACTION_CONTROL, names.ACTION_REVEAL
+CAPTURE = names.ACTION_CAPTURE
 OWN, MANAGE = names.ACTION_MANAGE_OWN, names.ACTION_MANAGE
 
 
@@ -68,6 +69,18 @@ def test_every_method_has_a_rule(started: Stage) -> None:
     assert not missing, f"only root can use {missing}"
     with pytest.raises(NetjailError, match="only root"):
         started.manager.rights.grant(USER, "something new", {})
+
+
+def test_a_capture_shows_what_is_ones_own_or_takes_an_administrator(
+    started: Stage, gate: FakeGate
+) -> None:
+    put(started, "a")
+    put(started, "o", (USER_NAME,))
+    put(started, "p", (USER_NAME, "root"))
+    for name, action in (("a", CAPTURE), ("o", RUN), ("p", CAPTURE)):
+        grant = started.manager.rights.grant(USER, "capture", {"profile": name})
+        assert grant.needs == (Need(action, name, "none"),)
+        assert grant.params["uid"] == USER.uid
 
 
 def test_root_is_asked_nothing(started: Stage, gate: FakeGate) -> None:
