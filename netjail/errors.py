@@ -9,6 +9,7 @@ CODES = frozenset(
         "bad-request",  # a message on the socket that no client of ours would send
         "invalid-profile",  # a profile file with problems; `problems` lists them all
         "invalid-switch",  # the same of a switch's file
+        "invalid-file",  # a file of the user's own with problems, not a profile
         "invalid-name",
         "no-such-profile",
         "no-such-switch",

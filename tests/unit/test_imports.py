@@ -40,7 +40,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
     "pyroute2": ("engine/",),
     "nftables": ("engine/",),
     "wgconfig": ("profile/",),
-    "tomli_w": ("profile/",),
+    "tomli_w": ("profile/", "desktop/appsfile.py"),
     "gi": ("daemon/", "tray/"),
     "pydbus": ("daemon/", "tray/"),
     "xdg": ("desktop/",),
