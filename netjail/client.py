@@ -42,7 +42,7 @@ HELPER_PATH = (
 """The helper's PATH: never the caller's, which may name directories of an ordinary user."""
 
 _TWICE = frozenset(
-    {"hello", "list", "status", "ps", "plan", "doctor", "profile.get", "profile.check"}
+    {"hello", "list", "status", "ps", "plan", "graph", "doctor", "profile.get", "profile.check"}
     | {"up", "down"}
 )
 """Methods that may be asked of the next helper where nobody knows how far the last one came."""

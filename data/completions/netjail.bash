@@ -33,6 +33,9 @@ __netjail_verb() {
         status)
             flags='--json -h --help'
             values='' places='profile' ;;
+        graph)
+            flags='--svg --up --json -h --help'
+            values='--svg:file' places='' ;;
         capture)
             flags='-w --write -i --interface -c --count -s --snap -v --verbose --json -h --help'
             values='-w:file --write:file -i:none --interface:none -c:none --count:none -s:none --snap:none' places='profile none*' ;;
@@ -99,7 +102,7 @@ __netjail_kind() {
     local words=''
     case $1 in
         profile) words=$(netjail _complete profiles 2>/dev/null) ;;
-        verb) words='run shell ps kill up down list status capture plan import export profile switch doctor setup demo help' ;;
+        verb) words='run shell ps kill up down list status graph capture plan import export profile switch doctor setup demo help' ;;
         =*) words=${1#=} words=${words//,/ } ;;
         user) mapfile -t COMPREPLY < <(compgen -u -- "$cur") ;;
         signal) mapfile -t COMPREPLY < <(compgen -A signal -- "${cur^^}") ;;
@@ -133,7 +136,7 @@ _netjail() {
     # the verb, of one word or two
     while ((i < COMP_CWORD)) && [[ ${COMP_WORDS[i]} == -* ]]; do ((i++)); done
     if ((i == COMP_CWORD)); then
-        words='run shell ps kill up down list status capture plan import export profile switch doctor setup demo help'
+        words='run shell ps kill up down list status graph capture plan import export profile switch doctor setup demo help'
         [[ $cur != -* ]] || words='--json --no-ask-password -h --help -V --version'
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
         return

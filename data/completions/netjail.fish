@@ -28,7 +28,7 @@ function __netjail_read
         if test "$token" = --; and not set -q over[1]
             set over --
         else if not set -q over[1]; and string match -qr -- '^-.' $token
-            if contains -- $token --count --description --destdir --interface --name --output --prefix --signal --snap --through --user --wait --write -c -i -o -s -u -w
+            if contains -- $token --count --description --destdir --interface --name --output --prefix --signal --snap --svg --through --user --wait --write -c -i -o -s -u -w
                 set -e tokens[1]
             end
         else
@@ -98,6 +98,7 @@ complete -c netjail -n "__netjail_at ''" -a up -d 'bring profiles up'
 complete -c netjail -n "__netjail_at ''" -a down -d 'take profiles down'
 complete -c netjail -n "__netjail_at ''" -a list -d 'list the profiles'
 complete -c netjail -n "__netjail_at ''" -a status -d 'show how a profile\'s network is doing'
+complete -c netjail -n "__netjail_at ''" -a graph -d 'draw all networks, as text or as a picture'
 complete -c netjail -n "__netjail_at ''" -a capture -d 'record or show what goes over it (tcpdump)'
 complete -c netjail -n "__netjail_at ''" -a plan -d 'show what `up` would do, step by step'
 complete -c netjail -n "__netjail_at ''" -a import -d 'make a profile from a VPN provider\'s file'
@@ -160,6 +161,11 @@ complete -c netjail -n "__netjail_options list" -s h -l help -d 'this text'
 complete -c netjail -n "__netjail_options status" -l json -d 'print one line of JSON instead of text'
 complete -c netjail -n "__netjail_options status" -s h -l help -d 'this text'
 complete -c netjail -n "__netjail_place status 0" -a '(__netjail_profiles)'
+
+complete -c netjail -n "__netjail_options graph" -l svg -r -F -d 'write a picture to this file (-: standard output)'
+complete -c netjail -n "__netjail_options graph" -l up -d 'only what is up'
+complete -c netjail -n "__netjail_options graph" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options graph" -s h -l help -d 'this text'
 
 complete -c netjail -n "__netjail_options capture" -s w -l write -r -F -d 'write to this file (-: standard output)'
 complete -c netjail -n "__netjail_options capture" -s i -l interface -x -d 'the interface (default: the only one there is, else `any`)'

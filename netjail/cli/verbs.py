@@ -26,6 +26,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("down", "down", "take profiles down"),
             ("list", "list", "list the profiles"),
             ("status", "status", "show how a profile's network is doing"),
+            ("graph", "graph", "draw all networks, as text or as a picture"),
             ("capture", "capture", "record or show what goes over it (tcpdump)"),
             ("plan", "plan", "show what `up` would do, step by step"),
         ),

@@ -180,6 +180,7 @@ METHODS: dict[str, Method] = {
     ),
     "plan": Method({"profile": Param(_profile)}),
     "doctor": Method(),
+    "graph": Method(),
     "capture": Method(
         {
             "profile": Param(_profile),

@@ -136,6 +136,14 @@ class Queries:
             raise NetjailError("not-up", f"profile {profile} is not up", hint)
         return capturing.begin(profile, interface, list(filter), uid=uid, **how)
 
+    def graph(self) -> dict[str, Any]:
+        from netjail.daemon import drawing
+
+        rows, profiles = self.list_all()["profiles"], dict(self._profiles())
+        for entry in self._registry.live():
+            profiles.setdefault(entry.name, entry.profile or NetjailError("no-such-profile", ""))
+        return drawing.networks(self._rooms, rows, profiles)
+
     def plan(self, profile: str) -> dict[str, Any]:
         wanted = self._rooms.store.load(profile)
         steps: list[dict[str, Any]] = []
@@ -284,6 +292,7 @@ QUERIES: dict[str, Callable[..., dict[str, Any]]] = {
     "ps": Queries.ps,
     "kill": Queries.kill,
     "capture": Queries.capture,
+    "graph": Queries.graph,
     "plan": Queries.plan,
     "doctor": Queries.doctor,
     "profile.get": Queries.get,

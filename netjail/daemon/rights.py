@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from netjail import names
-from netjail.daemon import capturing
+from netjail.daemon import capturing, drawing
 from netjail.daemon.authorise import Need, Peer
 from netjail.daemon.rooms import Rooms
 from netjail.daemon.state import Registry
@@ -65,6 +65,7 @@ class Rights:
         self._rules: dict[str, Callable[[int, Params], Grant]] = {
             "list": _free,
             "doctor": _free,
+            "graph": _free,
             "profile.check": _free,
             "status": self._look,
             "plan": self._look,
@@ -139,6 +140,9 @@ class Rights:
             status = dict(result["profile"])
             status["programs"] = [_own_words(uid, row) for row in status["programs"]]
             return {"profile": status}
+        if method == "graph":
+            known = (row["name"] for row in result["profiles"])
+            return drawing.trim(result, frozenset(name for name in known if self._sees(uid, name)))
         if method == "switch.status":
             return {"switch": self._trim_switch(uid, result["switch"])}
         if method == "switch.remove":

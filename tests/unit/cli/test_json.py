@@ -135,6 +135,11 @@ CONTRACT: dict[str, Any] = {
         "files": [{"path": TEXT, "what": TEXT, "change": TEXT}],
         "warnings": [TEXT],
     },
+    "graph": {
+        "file": MAYBE_TEXT,
+        "nodes": [{"id": TEXT, "kind": TEXT, "name": TEXT, "state": TEXT, "lines": [TEXT]}],
+        "edges": [{"upper": TEXT, "lower": TEXT, "bond": TEXT, "label": TEXT}],
+    },
     "capture": {
         "profile": TEXT,
         "interface": MAYBE_TEXT,
@@ -236,6 +241,23 @@ def files(tmp_path: Path, cli, monkeypatch: pytest.MonkeyPatch) -> dict[str, lis
         "kill": {"signalled": [1]},
         "plan": sample(CONTRACT["plan"]),
         "doctor": sample(CONTRACT["doctor"]),
+        "graph": {
+            "host": {"name": "here"},
+            "profiles": [
+                {
+                    "name": "vpn",
+                    "description": "",
+                    "kind": "veth",
+                    "state": "up",
+                    "programs": 1,
+                    "through": None,
+                    "endpoint": None,
+                    "uplink_switch": None,
+                    "links": [],
+                }
+            ],
+            "switches": [],
+        },
         "profile.add": {"profile": "vpn", "warnings": ["w"]},
         "profile.check": {"warnings": []},
         "profile.remove": {},
@@ -268,6 +290,7 @@ def files(tmp_path: Path, cli, monkeypatch: pytest.MonkeyPatch) -> dict[str, lis
         "ps": [],
         "kill": ["vpn"],
         "plan": ["vpn"],
+        "graph": [],
         "capture": [f"--write={tmp_path}/x.pcap", "vpn"],
         "doctor": [],
         "setup": ["--print"],

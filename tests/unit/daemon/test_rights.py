@@ -83,6 +83,18 @@ def test_a_capture_shows_what_is_ones_own_or_takes_an_administrator(
         assert grant.params["uid"] == USER.uid
 
 
+def test_a_picture_has_nothing_of_others(started: Stage, gate: FakeGate) -> None:
+    put(started, "secret", ("nobody-at-all",))
+    put(started, "t", through="secret")
+    row = {"through": "secret", "links": [{"peer": "secret"}, {"peer": "t"}, {"peer": None}]}
+    result = {"profiles": [{"name": "t", **row}, {"name": "secret", **row}], "switches": [1]}
+    trimmed = started.manager.rights.trim(USER.uid, "graph", result)
+    links = [{"peer": "t"}, {"peer": None}]
+    assert trimmed["profiles"] == [{"name": "t", "through": None, "links": links}]
+    found = started.ask("graph", peer=USER).result
+    assert [row["name"] for row in found["profiles"]] == ["t"]
+
+
 def test_root_is_asked_nothing(started: Stage, gate: FakeGate) -> None:
     put(started, "a", ("nobody-at-all",))
     assert started.ask("up", profile="a").result["state"] == "up"
