@@ -107,6 +107,7 @@ def full(status: dict[str, Any], now: float) -> list[tuple[str, list[object]]]:
             "addresses",
             [[f"{a['address']:<{width}}  ", Text(a["interface"], "dim")] for a in addresses],
         ),
+        ("links", _links(status)),
         ("routes", list(status.get("routes") or ())),
         ("DNS", _dns(status.get("dns") or {})),
         ("neighbours", _neighbours(status)),
@@ -191,6 +192,21 @@ def _dns(dns: dict[str, Any]) -> list[object]:
     lines: list[object] = [[servers, Text(f" ({source})", "dim")] if servers else "no servers"]
     if dns.get("search"):
         lines.append("search " + " ".join(map(str, dns["search"])))
+    return lines
+
+
+def _links(status: dict[str, Any]) -> list[object]:
+    lines: list[object] = []
+    for link in status.get("links") or ():
+        where = f"switch {link['switch']}" if link.get("switch") else f"profile {link['peer']}"
+        text = f"{link['interface']} to {where} "
+        if link["up"]:
+            lines.append([text, Text(link.get("mac") or "", "dim")])
+        elif status.get("state") == "down":
+            lines.append(text)
+        else:
+            why = "not connected" if link.get("switch") else f"while {link['peer']} is up"
+            lines.append([text, Text(f"({why})", "yellow")])
     return lines
 
 

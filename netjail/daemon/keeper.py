@@ -57,7 +57,7 @@ class Keeper:
         """Set before anything is up."""
         self._ended = False
         self._processes = Deaths(loop, self._process_ended)
-        self._process_names: dict[int, str] = {}
+        self._process_names: dict[tuple[str, int], str] = {}
         self._repairs: dict[str, Timer] = {}
         self._delays: dict[str, float] = {}
         self._up_at: dict[str, float] = {}
@@ -109,7 +109,7 @@ class Keeper:
         self._up_at[name] = time.monotonic()
         for process in processes:
             if self._processes.add(name, process.pid, process.alive):
-                self._process_names[process.pid] = process.name
+                self._process_names[name, process.pid] = process.name
             else:
                 self._failed(name, process.name)
         if name in self._idle:
@@ -120,7 +120,7 @@ class Keeper:
 
     def _unwatch(self, name: str) -> None:
         for pid in self._processes.pids(name):
-            self._process_names.pop(pid, None)
+            self._process_names.pop((name, pid), None)
         self._processes.drop(name)
         timer = self._repairs.pop(name, None)
         if timer is not None:
@@ -140,7 +140,7 @@ class Keeper:
             self._look(through)
 
     def _process_ended(self, name: str, pid: int) -> None:
-        self._failed(name, self._process_names.pop(pid, "a process"))
+        self._failed(name, self._process_names.pop((name, pid), "a process"))
 
     def _failed(self, name: str, process: str) -> None:
         reason = f"{process} has ended unexpectedly; nothing can leave until it is started again"

@@ -281,6 +281,17 @@ def _wanted_status(entry: Entry, profile: Profile | None) -> dict[str, Any]:
             "search": list(dns.search) if dns is not None else [],
         },
         "neighbours": [],
+        "links": [
+            {
+                "interface": link.name,
+                "peer": link.peer,
+                "switch": link.switch,
+                "mac": link.mac,
+                "addresses": [str(address) for address in link.static],
+                "up": False,
+            }
+            for link in (profile.links if profile is not None else ())
+        ],
         "programs": [],
         "processes": [],
     }

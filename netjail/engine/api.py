@@ -8,12 +8,11 @@ before it; the record on disk lets a later helper finish or undo what a killed o
 
 from __future__ import annotations
 
-import hashlib
 import os
+import sys
 import time
-import traceback
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from netjail import names
@@ -28,17 +27,19 @@ from netjail.engine import (
     programs,
     record,
     status,
+    switchstatus,
     view,
     wg,
 )
 from netjail.engine.context import Context
 from netjail.engine.hostfacts import HostFacts, Subnets
 from netjail.engine.hostnet import HostNet
-from netjail.engine.netlink import NetlinkError
 from netjail.engine.nft import Nft
+from netjail.engine.outcome import as_netjail_error, digest_of
 from netjail.engine.process import Process
 from netjail.engine.programs import Program
 from netjail.engine.record import Record, Records
+from netjail.engine.switches import Switches, switches_of
 from netjail.errors import NetjailError
 from netjail.profile.model import Profile
 from netjail.uplinks import registry
@@ -84,6 +85,8 @@ class Engine:
         self._host = HostNet(Nft())
         self._subnets = Subnets()
         self._records = Records()
+        self._switches = Switches(self._records, self._host)
+        self._switches.changed = self._notify
         self._traffic: dict[str, tuple[int, int]] = {}
         self._held: dict[str, int] = {}
 
@@ -94,6 +97,7 @@ class Engine:
         adopted = []
         for name in self._records.read():
             self._records.forget(name)
+        self._switches.read()
         for found in self._records.all():  # all, before the first is undone: they share the table
             self._host.adopt(list(found.resources))
             self._hold_subnet(found)
@@ -103,6 +107,8 @@ class Engine:
                 adopted.append(self._adopt(self._records.get(found.profile) or found))
             elif errors := self._undo_all(found, _silent):
                 adopted.append(_adopted(found, "stuck", f"could not be undone: {errors[0]}"))
+        for error in self._switches.sweep():
+            print(f"netjaild: {error}", file=sys.stderr)
         self._host.refresh()
         if adopted:
             doors.hold()
@@ -130,7 +136,13 @@ class Engine:
         if missing:
             what = plan.Step("make", missing[0]).describe()[0]
             reason = f"incomplete after a restart of the helper: it needs to {what}"
-        return _adopted(found, "failed" if missing else "up", reason)
+        adopted = _adopted(found, "failed" if missing else "up", reason)
+        return replace(adopted, processes=self._processes(found))
+
+    def _processes(self, found: Record) -> list[Process]:
+        """All that serves a jail, its switches included."""
+        every = (*found.processes, *self._switches.processes(found.resources))
+        return [process for process in every if process.alive()]
 
     def _hold_subnet(self, found: Record) -> None:
         pair = found.find(VethPair)
@@ -142,6 +154,7 @@ class Engine:
         there besides is put back by its next `up`."""
         for found in self._records.all():
             self._records.save(found)
+        self._switches.write_again()
         self._host.write_again()
         doors.mark_again()
 
@@ -158,12 +171,15 @@ class Engine:
         if found is not None and found.state != record.UP:
             self._undo_or_raise(found, progress)
             found = None
-        digest = _digest(profile)
+        digest = digest_of(profile)
         if found is None:
             return self._bring_up(profile, digest, progress)
+        repaired = self._switches.repair(found.resources, progress)
         missing = self._missing(found)
         if not missing and gate.is_open(profile.name) and found.digest == digest:
-            return Up(False, list(found.processes))
+            wanted = found.resources
+            if not profile.links or self._wanted(profile, progress, _subnet_of(found)) == wanted:
+                return Up(repaired, self._processes(found))
         if any(isinstance(resource, Netns) for resource in missing):
             # somebody deleted its name; what runs in it goes on, if we hold the namespace itself
             held = self._held.get(profile.name)
@@ -196,8 +212,9 @@ class Engine:
             gate.shut(profile.name)
             if not self._undo(reversed(done), context, "undo"):
                 self._forget(profile.name)
-            raise _as_netjail_error(error) from error
-        return Up(True, list(context.record.processes))
+                self._switches.sweep()
+            raise as_netjail_error(error) from error
+        return Up(True, self._processes(context.record))
 
     def _mend(
         self,
@@ -208,6 +225,7 @@ class Engine:
         progress: Progress,
     ) -> Up:
         wanted = self._wanted(profile, progress, _subnet_of(found))
+        conflicts.check_links(profile.name, wanted, self._records)
         steps = plan.difference(found.resources, wanted, missing)
         steps += _changed_secrets(steps, found, digest, wanted)
         context = self._context(found, progress)
@@ -229,13 +247,14 @@ class Engine:
             context.record = replace(context.record, resources=wanted, digest=digest)
             self._finish(context)
         except BaseException as error:
-            raise _as_netjail_error(error) from error
-        return Up(True, list(context.record.processes))
+            raise as_netjail_error(error) from error
+        self._switches.sweep()
+        return Up(True, self._processes(context.record))
 
     def _wanted(
         self, profile: Profile, progress: Progress, subnet: Subnet | None
     ) -> tuple[Resource, ...]:
-        facts = HostFacts(self._subnets, progress, subnet)
+        facts = HostFacts(self._subnets, progress, subnet, self._switches.on_host)
         return registry.describe(profile, facts)
 
     def _finish(self, context: Context) -> None:
@@ -307,6 +326,7 @@ class Engine:
         errors = self._undo(reversed(found.resources), context, "down")
         if not errors:
             self._forget(found.profile)
+            errors += self._switches.sweep()
         return errors
 
     def _undo(
@@ -318,7 +338,7 @@ class Engine:
                 drivers.of(resource).undo(resource, context)
                 self._notify(phase, number, resource)
             except Exception as error:  # whatever it is, the rest must go
-                errors.append(_as_netjail_error(error))
+                errors.append(as_netjail_error(error))
         return errors
 
     # -- plan and status -------------------------------------------------------------------------
@@ -332,11 +352,13 @@ class Engine:
         if found is not None and found.state == record.UP:
             standing, missing = found.resources, self._missing(found)
         subnet = _subnet_of(found) if standing else None
-        facts = HostFacts(held if standing else _Dry(held), progress, subnet)
+        subnets = held if standing else _Dry(held)
+        facts = HostFacts(subnets, progress, subnet, self._switches.on_host)
         wanted = registry.describe(profile, facts)
         if not standing:
             conflicts.check(profile.name, wanted, self._records)
-        return plan.difference(standing, wanted, missing)
+        steps = [s for name in switches_of(wanted) for s in self._switches.check(name)]
+        return steps + plan.difference(standing, wanted, missing)
 
     def _missing(self, found: Record) -> list[Resource]:
         context = self._context(found, _silent)
@@ -355,12 +377,14 @@ class Engine:
 
     def switches(self) -> list[str]:
         """Names of the switches that are up."""
-        return []
+        return self._switches.names()
 
     def switch_status(self, name: str) -> dict[str, Any] | None:
         """The live part of a switch's status; None: it is not up."""
-        del name
-        return None
+        found = self._switches.get(name)
+        if found is None or found.state != record.UP:
+            return None
+        return switchstatus.read(found, self._switches.users(name))
 
     # -- tunnels ---------------------------------------------------------------------------------
 
@@ -403,7 +427,13 @@ class Engine:
     # -- helpers ---------------------------------------------------------------------------------
 
     def _context(self, found: Record, progress: Progress) -> Context:
-        return Context(record=found, records=self._records, host=self._host, progress=progress)
+        return Context(
+            record=found,
+            records=self._records,
+            host=self._host,
+            progress=progress,
+            switches=self._switches,
+        )
 
     def _notify(self, phase: str, number: int, resource: Resource | None) -> None:
         if observer is not None:
@@ -442,18 +472,6 @@ def _record(profile: Profile, digest: str, wanted: tuple[Resource, ...]) -> Reco
     )
 
 
-def _digest(profile: Profile) -> str:
-    """Tells one version of a profile from another; keys included, hence hashed."""
-    return hashlib.sha256(repr(_plain(profile)).encode()).hexdigest()
-
-
-def _plain(value: Any) -> Any:
-    """As dataclasses.astuple, which takes a tenth of an up to copy every address."""
-    if is_dataclass(value):
-        return tuple([_plain(getattr(value, each.name)) for each in fields(value)])
-    return tuple([_plain(each) for each in value]) if isinstance(value, tuple) else value
-
-
 def _subnet_of(found: Record | None) -> Subnet | None:
     pair = None if found is None else found.find(VethPair)
     if pair is None:
@@ -468,18 +486,3 @@ def _changed_secrets(
     if found.digest == digest or any(isinstance(s.resource, WireGuardDevice) for s in steps):
         return []
     return [plan.Step("make", r) for r in wanted if isinstance(r, WireGuardDevice)]
-
-
-def _as_netjail_error(error: BaseException) -> NetjailError:
-    if isinstance(error, NetjailError):
-        return error
-    if isinstance(error, NetlinkError):
-        return NetjailError("system", f"the kernel refused a network change: {error.strerror}")
-    if isinstance(error, OSError):
-        return NetjailError("system", f"{error.filename or 'the system'}: {error.strerror}")
-    traceback.print_exception(error)  # to the helper's log
-    return NetjailError(
-        "internal",
-        f"a bug in netjail: {type(error).__name__}: {error}",
-        f"please report it with the end of the helper's log, {names.HELPER_LOG}",
-    )

@@ -12,6 +12,7 @@ from netjail.engine.netlink import is_foreign
 from netjail.engine.record import Records
 from netjail.errors import NetjailError
 from netjail.uplinks.wanted import Resource, VethPair, WireGuardDevice
+from netjail.uplinks.wanted_links import SwitchPort
 
 
 def check(profile: str, wanted: Collection[Resource], records: Records) -> None:
@@ -23,6 +24,43 @@ def check(profile: str, wanted: Collection[Resource], records: Records) -> None:
             _check_other_profiles(profile, resource.host_if, records)
         elif isinstance(resource, WireGuardDevice):
             _check_interface(resource.birth, resource.born_as)
+    check_links(profile, wanted, records)
+
+
+def check_links(profile: str, wanted: Collection[Resource], records: Records) -> None:
+    """No two on a switch may have an address in common. (A profile that is down is not asked.)"""
+    ports = [resource for resource in wanted if isinstance(resource, SwitchPort)]
+    if not ports:
+        return
+    mine: dict[tuple[str, str], SwitchPort] = {}
+    for port in ports:
+        for what in _taken_by(port):
+            if what in mine:
+                raise NetjailError(
+                    "conflict",
+                    f"profile {profile} has {what[1]} on switch {port.switch} twice",
+                    f"netjail profile edit {profile}",
+                )
+            mine[what] = port
+    for record in records.all():
+        if record.profile == profile:
+            continue
+        for other in record.resources:
+            if not isinstance(other, SwitchPort):
+                continue
+            for what in _taken_by(other):
+                if what in mine:
+                    raise NetjailError(
+                        "conflict",
+                        f"the profile {record.profile}, which is up, has {what[1]} on switch "
+                        f"{other.switch} already",
+                        f"netjail profile edit {profile}, and take another one",
+                    )
+
+
+def _taken_by(port: SwitchPort) -> list[tuple[str, str]]:
+    where = f"{port.switch} {port.vlan}"
+    return [(where, text.partition("/")[0]) for text in (*port.addresses, port.mac)]
 
 
 def check_name(profile: str) -> None:

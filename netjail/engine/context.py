@@ -5,16 +5,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from netjail import names
 from netjail.engine.hostnet import HostNet
 from netjail.engine.process import Process
 from netjail.engine.record import Record, Records
 
+if TYPE_CHECKING:
+    from netjail.engine.switches import Switches
+
 
 @dataclass(slots=True)
 class Context:
-    """Of one operation on one profile. `record` is replaced as the operation goes on.
+    """Of one operation on one profile or switch. `record` is replaced as the operation goes on.
 
     `whole`: the jail goes as a whole, so that what lies in its namespace ends with it.
     """
@@ -23,6 +26,7 @@ class Context:
     records: Records
     host: HostNet
     progress: Callable[[str], None]
+    switches: Switches
     whole: bool = False
 
     def remember(self, process: Process) -> None:
@@ -41,4 +45,4 @@ class Context:
 
     def log(self, name: str) -> str:
         """Where a process of ours may write what it has to say."""
-        return f"{names.jail_dir(self.record.profile)}/{name}.log"
+        return f"{self.records.directory}/{self.record.profile}/{name}.log"

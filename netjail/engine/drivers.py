@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from netjail.engine import ns, pinned, veth, view, wg
+from netjail.engine import bridge, hostport, links, ns, ovs, pinned, veth, view, wg
 from netjail.engine.context import Context
 from netjail.errors import NetjailError
 from netjail.uplinks.wanted import (
@@ -19,6 +19,13 @@ from netjail.uplinks.wanted import (
     Resource,
     VethPair,
     WireGuardDevice,
+)
+from netjail.uplinks.wanted_links import (
+    CrossLink,
+    OvsBridge,
+    SwitchBridge,
+    SwitchHostPort,
+    SwitchPort,
 )
 
 
@@ -79,6 +86,11 @@ _DRIVERS: dict[type, Driver] = {
     ),
     DnsRelay: Driver(veth.relay_present, veth.apply_relay, veth.undo_relay),
     WireGuardDevice: Driver(wg.present, wg.apply, wg.undo),
+    CrossLink: Driver(links.cable_present, links.apply_cable, links.undo_cable),
+    SwitchPort: Driver(links.port_present, links.apply_port, links.undo_port),
+    SwitchBridge: Driver(bridge.present, bridge.apply, bridge.undo),
+    OvsBridge: Driver(ovs.present, ovs.apply, ovs.undo),
+    SwitchHostPort: Driver(hostport.present, hostport.apply, hostport.undo),
 }
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from netjail import names
-from netjail.engine import nft
+from netjail.engine import explain_links, nft
 from netjail.uplinks.wanted import (
     DnsRelay,
     Files,
@@ -15,6 +15,13 @@ from netjail.uplinks.wanted import (
     VethPair,
     WireGuardDevice,
 )
+from netjail.uplinks.wanted_links import (
+    CrossLink,
+    OvsBridge,
+    SwitchBridge,
+    SwitchHostPort,
+    SwitchPort,
+)
 
 _UNDO = {
     Netns: "remove the network namespace",
@@ -24,6 +31,11 @@ _UNDO = {
     PinnedRoutes: "remove the routing table of the pinned way out",
     DnsRelay: "stop the DNS relay",
     WireGuardDevice: "remove the WireGuard interface",
+    CrossLink: "remove the cable",
+    SwitchPort: "unplug it from the switch",
+    SwitchBridge: "remove the bridge",
+    OvsBridge: "remove the bridge of Open vSwitch",
+    SwitchHostPort: "remove the host's port",
 }
 
 
@@ -41,8 +53,10 @@ def _removal(resource: Resource) -> str | None:
             return f"ip netns del {resource.name}"
         case VethPair():
             return f"ip link del {resource.host_if}"
-        case WireGuardDevice():
+        case WireGuardDevice() | CrossLink() | SwitchPort():
             return f"ip -n {resource.netns} link del {resource.jail_if}"
+        case SwitchHostPort():
+            return f"ip link del {resource.host_if}"
     return None
 
 
@@ -72,6 +86,8 @@ def _making(resource: Resource) -> tuple[str, list[str]]:
             ]
         case WireGuardDevice():
             return _wireguard(resource)
+        case _:
+            return explain_links.making(resource)
 
 
 def _files(resource: Files) -> tuple[str, list[str]]:

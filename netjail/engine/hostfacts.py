@@ -16,7 +16,9 @@ from netjail import names
 from netjail.engine import hostdns, ns, process, sysctl
 from netjail.engine.netlink import Socket, index_of
 from netjail.errors import NetjailError
-from netjail.profile.model import Address, Endpoint
+from netjail.profile import store, switches
+from netjail.profile.model import Address, Endpoint, Profile
+from netjail.profile.switch import Switch
 from netjail.uplinks.facts import HostDns, Subnet
 
 _POOLS = tuple(IPv4Network(text) for text in ("10.213.0.0/16", "172.29.0.0/16", "192.168.213.0/24"))
@@ -51,9 +53,14 @@ class HostFacts:
     """`netjail.uplinks.facts.Facts`, read from the kernel and the host's files."""
 
     def __init__(
-        self, subnets: Subnets, progress: Callable[[str], None], subnet: Subnet | None = None
+        self,
+        subnets: Subnets,
+        progress: Callable[[str], None],
+        subnet: Subnet | None = None,
+        on_host: Callable[[Switch], bool] = lambda _switch: False,
     ) -> None:
-        """`subnet`: the one the jail has already, when it is up."""
+        """`subnet`: the one the jail has already, when it is up. `on_host`: see `Facts`."""
+        self.on_host = on_host
         self._subnets = subnets
         self._progress = progress
         self._subnet = subnet
@@ -158,6 +165,22 @@ class HostFacts:
                 "pinned (uplink.interface)",
                 "`ip link` lists the interfaces; is it unplugged or renamed?",
             )
+
+    def profile(self, name: str) -> Profile:
+        """By its file, whatever it is up as."""
+        return store.load(name)
+
+    def switch(self, name: str) -> Switch:
+        """By its file, whatever it is up as."""
+        return switches.load(name)
+
+    def machine(self) -> str:
+        """The number of machine-id(5), or the name."""
+        try:
+            with open("/etc/machine-id", encoding="ascii") as file:
+                return file.read(64).strip()
+        except (OSError, ValueError):
+            return os.uname().nodename
 
     def require_program(self, *programs: str) -> None:
         """Raises missing-program with the package to install."""

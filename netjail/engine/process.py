@@ -23,6 +23,11 @@ PACKAGES = {
     "nft": "nftables",
     "dnsmasq": "dnsmasq-base",
     "getent": "libc-bin",
+    "ovs-vsctl": "openvswitch-switch",
+    "ovs-appctl": "openvswitch-switch",
+    "ovsdb-tool": "openvswitch-switch",
+    "ovsdb-server": "openvswitch-switch",
+    "ovs-vswitchd": "openvswitch-switch",
 }
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where the helper looks for programs, whatever PATH it was started with."""

@@ -60,15 +60,16 @@ class Record:
 class Records:
     """All records of a helper, on disk and in memory. There is one helper, so memory is right."""
 
-    def __init__(self) -> None:
+    def __init__(self, directory: str = names.JAILS_DIR) -> None:
+        self.directory = directory
         self._held: dict[str, Record] = {}
         self._host_ifs: dict[str, str] = {}
 
     def read(self) -> list[str]:
         """Read what a helper before us has left; names of those that are not readable."""
         unreadable = []
-        for name in _directories():
-            found = _load(name)
+        for name in _directories(self.directory):
+            found = _load(self.directory, name)
             if found is None:
                 unreadable.append(name)
             else:
@@ -106,12 +107,12 @@ class Records:
             "processes": [[p.name, p.pid, p.started] for p in record.processes],
             "resources": [to_json(r) for r in record.resources],
         }
-        directory = names.jail_dir(record.profile)
+        directory = f"{self.directory}/{record.profile}"
         if record.profile not in self._held or not os.path.isdir(directory):
             files.directory(names.RUN_DIR)
-            files.directory(names.JAILS_DIR, 0o700)
+            files.directory(self.directory, 0o700)
             files.directory(directory, 0o700)
-        files.write(_path(record.profile), json.dumps(data), 0o600)
+        files.write(f"{directory}/record.json", json.dumps(data), 0o600)
         self._hold(record)
 
     def _hold(self, record: Record) -> None:
@@ -122,21 +123,17 @@ class Records:
 
     def forget(self, profile: str) -> None:
         """Remove the jail's directory and the record with it. Idempotent."""
-        files.remove_tree(names.jail_dir(profile))
+        files.remove_tree(f"{self.directory}/{profile}")
         found = self._held.pop(profile, None)
         pair = None if found is None else found.find(VethPair)
         if pair is not None and self._host_ifs.get(pair.host_if) == profile:
             del self._host_ifs[pair.host_if]
 
 
-def _path(profile: str) -> str:
-    return f"{names.jail_dir(profile)}/record.json"
-
-
-def _load(profile: str) -> Record | None:
+def _load(directory: str, profile: str) -> Record | None:
     """None where there is none or where it is not readable as one."""
     try:
-        with open(_path(profile), encoding="utf-8") as file:
+        with open(f"{directory}/{profile}/record.json", encoding="utf-8") as file:
             data = json.load(file)
         return Record(
             profile=profile,
@@ -154,9 +151,9 @@ def _load(profile: str) -> Record | None:
         return None
 
 
-def _directories() -> list[str]:
+def _directories(parent: str) -> list[str]:
     try:
-        entries = os.listdir(names.JAILS_DIR)
+        entries = os.listdir(parent)
     except OSError:
         return []
     return sorted(entry for entry in entries if names.valid_name(entry))

@@ -14,12 +14,14 @@ from netjail.engine.record import UP, Record
 from netjail.errors import NetjailError
 from netjail.profile.model import Profile, Veth, WireGuard
 from netjail.uplinks.wanted import DnsRelay, Files, Masquerade, VethPair, WireGuardDevice
+from netjail.uplinks.wanted_links import CrossLink, SwitchPort
 
-_NUD = {
+NUD = {
     0x01: "INCOMPLETE", 0x02: "REACHABLE", 0x04: "STALE", 0x08: "DELAY", 0x10: "PROBE",
     0x20: "FAILED", 0x40: "NOARP", 0x80: "PERMANENT",
 }  # fmt: skip
 _RT_TABLE_LOCAL = 255
+_IFF_LOWER_UP = 0x10000
 _TYPES = {6: "blackhole ", 7: "unreachable ", 8: "prohibit "}
 
 
@@ -36,6 +38,7 @@ def read(record: Record | None, profile: Profile | None) -> dict[str, Any]:
         "routes": [],
         "dns": {"mode": profile.dns.mode if profile else None, "servers": [], "search": []},
         "neighbours": [],
+        "links": [],
         "processes": [],
     }
     if record is None or not up:
@@ -88,6 +91,18 @@ def _network(netlink: Socket, record: Record, result: dict[str, Any]) -> None:
             result["received"] = counters.get("rx_bytes")
             result["sent"] = counters.get("tx_bytes")
             result["uplink"]["interface"] = called[index]
+    result["links"] = [
+        {
+            "interface": wanted.jail_if,
+            "peer": wanted.peer if isinstance(wanted, CrossLink) else None,
+            "switch": wanted.switch if isinstance(wanted, SwitchPort) else None,
+            "mac": wanted.mac,
+            "addresses": list(wanted.addresses),
+            "up": any(name == wanted.jail_if and _carries(links[i]) for i, name in called.items()),
+        }
+        for wanted in record.resources
+        if isinstance(wanted, CrossLink | SwitchPort)
+    ]
     result["addresses"] = [
         {"interface": called.get(a["index"], "?"), "address": _address(a)}
         for a in netlink.addresses()
@@ -100,11 +115,15 @@ def _network(netlink: Socket, record: Record, result: dict[str, Any]) -> None:
             "address": n.get_attr("NDA_DST"),
             "lladdr": n.get_attr("NDA_LLADDR"),
             "interface": called.get(n["ifindex"], "?"),
-            "state": _NUD.get(n["state"], str(n["state"])),
+            "state": NUD.get(n["state"], str(n["state"])),
         }
         for n in netlink.neighbours()
         if n["state"] != 0x40 and n.get_attr("NDA_DST") and called.get(n["ifindex"]) != "lo"
     ]
+
+
+def _carries(link: Any) -> bool:
+    return bool(link["flags"] & _IFF_LOWER_UP)
 
 
 def _address(message: Any) -> str:

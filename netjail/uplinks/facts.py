@@ -6,7 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from netjail.profile.model import Address, Endpoint
+from netjail.profile.model import Address, Endpoint, Profile
+from netjail.profile.switch import Switch
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,18 @@ class Facts(Protocol):
 
     def require_interface(self, interface: str) -> None:
         """Raises NetjailError where the host has no such interface."""
+
+    def profile(self, name: str) -> Profile:
+        """Another profile, as its file has it. Raises NetjailError where there is none."""
+
+    def switch(self, name: str) -> Switch:
+        """A switch, as its file has it. Raises NetjailError where there is none."""
+
+    def on_host(self, switch: Switch) -> bool:
+        """Whether a switch is, or would be, part of the Open vSwitch that the system runs."""
+
+    def machine(self) -> str:
+        """Something that no other machine has."""
 
     def require_program(self, *names: str) -> None:
         """Raises missing-program with the package to install."""

@@ -4,17 +4,14 @@
 from __future__ import annotations
 
 from netjail import names
-from netjail.errors import NetjailError
 from netjail.profile.model import NoUplink, Profile, Veth, WireGuard
-from netjail.uplinks import none, veth, wireguard
+from netjail.uplinks import links, none, veth, wireguard
 from netjail.uplinks.facts import Facts
 from netjail.uplinks.wanted import Files, Netns, Resource
 
 
 def describe(profile: Profile, facts: Facts) -> tuple[Resource, ...]:
     """All resources of a profile. Raises NetjailError where the host cannot give one of them."""
-    if profile.links:
-        raise NetjailError("not-yet", "links cannot be made yet in this version of netjail")
     match profile.uplink:
         case WireGuard() as uplink:
             own = wireguard.describe(profile, uplink, facts)
@@ -22,7 +19,8 @@ def describe(profile: Profile, facts: Facts) -> tuple[Resource, ...]:
             own = veth.describe(profile, uplink, facts)
         case NoUplink() as uplink:
             own = none.describe(profile, uplink, facts)
-    return (Netns(names.netns_name(profile.name)), files(profile, facts), *own)
+    further = links.describe(profile, facts) if profile.links else ()
+    return (Netns(names.netns_name(profile.name)), files(profile, facts), *own, *further)
 
 
 def files(profile: Profile, facts: Facts) -> Files:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from netjail.uplinks import wanted_links
+
 
 @dataclass(frozen=True, slots=True)
 class Netns:
@@ -100,11 +102,29 @@ class WireGuardDevice:
     config: str | None = field(default=None, repr=False, compare=False)
 
 
-Resource = Netns | Files | VethPair | Masquerade | PinnedRoutes | DnsRelay | WireGuardDevice
+Resource = (
+    Netns
+    | Files
+    | VethPair
+    | Masquerade
+    | PinnedRoutes
+    | DnsRelay
+    | WireGuardDevice
+    | wanted_links.LinkResource
+)
 
 _KINDS: dict[str, type] = {
     cls.__name__: cls
-    for cls in (Netns, Files, VethPair, Masquerade, PinnedRoutes, DnsRelay, WireGuardDevice)
+    for cls in (
+        Netns,
+        Files,
+        VethPair,
+        Masquerade,
+        PinnedRoutes,
+        DnsRelay,
+        WireGuardDevice,
+        *wanted_links.KINDS,
+    )
 }
 _SECRET = frozenset({"config"})
 _RECORDED = {

@@ -149,7 +149,7 @@ keys = [p for k in ("ipv4/conf/*/forwarding", "ipv4/conf/*/rp_filter", "ipv6/con
 processes = []
 for pid in filter(str.isdigit, os.listdir("/proc")):
     words = (text(f"/proc/{pid}/cmdline") or "").split("\\0")
-    if os.path.basename(words[0]) in ("wireguard-go", "dnsmasq"):
+    if os.path.basename(words[0]) in ("wireguard-go", "dnsmasq", "ovsdb-server", "ovs-vswitchd"):
         processes.append(" ".join(words).strip())
 print(json.dumps({
     "namespaces": sorted(os.listdir("/run/netns")),
@@ -162,6 +162,7 @@ print(json.dumps({
                      if not any(w in l for w in ("dev nj-", "multicast", "fe80:"))),
     "processes": sorted(processes),
     "files": tree("/run/netjail/jails") + tree("/run/netjail/view") + tree("/etc/netns")
+        + tree("/run/netjail/switches")
         + sorted(glob.glob("/run/netjail/made-*") + glob.glob("/run/netjail/host.json*"))
         + sorted(glob.glob("/run/wireguard/*"))
         + [p for p in ("/run/nscd", "/run/avahi-daemon") if os.path.exists(p)],
@@ -490,7 +491,7 @@ class Host:
             self.clean()
         finally:
             self.kill_helper()
-            self.sh("rm -rf /etc/netjail/profiles /run/netjail /run/*.toml /run/*.conf /run/*.log")
+            self.sh("rm -rf /etc/netjail/* /run/netjail /run/*.toml /run/*.conf /run/*.log")
 
 
 def _difference(before: Any, now: Any) -> Any:

@@ -76,6 +76,16 @@ STATUS = {
     "neighbours": [
         {"address": TEXT, "lladdr": MAYBE_TEXT, "interface": TEXT, "state": TEXT},
     ],
+    "links": [
+        {
+            "interface": TEXT,
+            "peer": MAYBE_TEXT,
+            "switch": MAYBE_TEXT,
+            "mac": MAYBE_TEXT,
+            "addresses": [TEXT],
+            "up": FLAG,
+        }
+    ],
     "programs": [PROGRAM],
     "processes": [{"name": TEXT, "pid": int}],
 }

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Links: cables to other profiles, and ports of switches."""
+
+from __future__ import annotations
+
+from netjail import names
+from netjail.errors import NetjailError
+from netjail.profile.links import overlap
+from netjail.profile.model import Link, NoUplink, Profile
+from netjail.profile.switch import Switch
+from netjail.uplinks import naming
+from netjail.uplinks.facts import Facts
+from netjail.uplinks.wanted_links import CrossLink, LinkResource, SwitchPort
+
+MTU = 1500
+
+
+def describe(profile: Profile, facts: Facts) -> tuple[LinkResource, ...]:
+    """All links, in the order of the file. Raises NetjailError for the first that cannot be."""
+    return tuple(
+        cable(profile, link, facts) if link.peer is not None else port(profile, link, facts)
+        for link in profile.links
+    )
+
+
+# Cables ----------------------------------------------------------------------------------------
+
+
+def cable(profile: Profile, link: Link, facts: Facts) -> CrossLink:
+    """One end of it. The other end is looked up, so that what cannot fit is told before."""
+    assert link.peer is not None
+    between = [each for each in profile.links if each.peer == link.peer]
+    number = between.index(link)
+    theirs = _other_end(profile, link.peer, number, facts)
+    _check_ends(profile, link, theirs, link.peer)
+    return CrossLink(
+        profile=profile.name,
+        netns=names.netns_name(profile.name),
+        jail_if=link.name,
+        peer=link.peer,
+        number=number,
+        mac=link.mac or naming.mac(facts.machine(), profile.name, "peer", link.peer, str(number)),
+        mtu=link.mtu or theirs.mtu or MTU,
+        addresses=tuple(map(str, link.static)),
+        gateways=tuple(map(str, link.gateways)),
+        strict=strict(profile),
+    )
+
+
+def strict(profile: Profile) -> bool:
+    """Without an uplink nothing is to be protected, and ways may be as crooked as one likes."""
+    return not isinstance(profile.uplink, NoUplink)
+
+
+def _other_end(profile: Profile, peer: str, number: int, facts: Facts) -> Link:
+    try:
+        other = facts.profile(peer)
+    except NetjailError as error:
+        raise NetjailError(
+            error.code,
+            f"profile {profile.name} has a link to {peer}, but {error.message}",
+            error.hint,
+            error.problems,
+        ) from None
+    back = [each for each in other.links if each.peer == profile.name]
+    if number < len(back):
+        return back[number]
+    has = (
+        "no link" if not back else "only one link" if len(back) == 1 else f"only {len(back)} links"
+    )
+    raise NetjailError(
+        "conflict",
+        f"profile {profile.name} has {'a' if not back else 'a further'} link to {peer}, "
+        f"but {peer} has {has} to {profile.name}: each end of a cable stands in its own profile",
+        f'netjail profile edit {peer}, and add: [[link]] peer = "{profile.name}"',
+    )
+
+
+def _check_ends(profile: Profile, link: Link, theirs: Link, peer: str) -> None:
+    hint = f"netjail profile edit {profile.name}"
+    if link.mtu and theirs.mtu and link.mtu != theirs.mtu:
+        raise NetjailError(
+            "conflict",
+            f"the two ends of the link between {profile.name} and {peer} have different mtu: "
+            f"{link.mtu} and {theirs.mtu}",
+            hint,
+        )
+    if link.mac and link.mac == theirs.mac:
+        raise NetjailError(
+            "conflict", f"both ends of the link between {profile.name} and {peer} have {link.mac}"
+        )
+    for version in (4, 6):
+        ours = [a for a in link.static if a.version == version]
+        others = [a for a in theirs.static if a.version == version]
+        for address in ours:
+            if address.ip in [other.ip for other in others]:
+                raise NetjailError(
+                    "conflict",
+                    f"both ends of the link between {profile.name} and {peer} have the address "
+                    f"{address.ip}",
+                    hint,
+                )
+        if ours and others and not any(overlap(a.network, b.network) for a in ours for b in others):
+            raise NetjailError(
+                "conflict",
+                f"the two ends of the link between {profile.name} and {peer} are not on one "
+                f"network: {ours[0]} and {others[0]}",
+                hint,
+            )
+
+
+# Ports of switches -----------------------------------------------------------------------------
+
+
+def port(profile: Profile, link: Link, facts: Facts) -> SwitchPort:
+    """A port, by what the switch's file says now."""
+    assert link.switch is not None
+    switch = find_switch(profile.name, link.switch, facts)
+    _check_port(profile, link, switch)
+    return SwitchPort(
+        profile=profile.name,
+        netns=names.netns_name(profile.name),
+        jail_if=link.name,
+        switch=switch.name,
+        port=naming.port(profile.name, link.name, facts.on_host(switch)),
+        mac=link.mac or naming.mac(facts.machine(), profile.name, "switch", switch.name, link.name),
+        mtu=link.mtu or switch.mtu or MTU,
+        addresses=tuple(map(str, link.static)),
+        gateways=tuple(map(str, link.gateways)),
+        vlan=link.vlan or switch.vlan,
+        isolated=switch.isolated,
+        strict=strict(profile),
+    )
+
+
+def find_switch(profile: str, name: str, facts: Facts) -> Switch:
+    """A switch that a profile names. Raises NetjailError("no-such-switch")."""
+    try:
+        return facts.switch(name)
+    except NetjailError as error:
+        raise NetjailError(
+            error.code,
+            f"profile {profile} has a link to switch {name}, but {error.message}",
+            error.hint,
+            error.problems,
+        ) from None
+
+
+def _check_port(profile: Profile, link: Link, switch: Switch) -> None:
+    if link.vlan is not None and switch.vlan is None:
+        raise NetjailError(
+            "conflict",
+            f"profile {profile.name} wants VLAN {link.vlan} of switch {switch.name}, "
+            "which has no VLANs",
+            f"netjail switch edit {switch.name}, and add vlan = 1 (or another) for its other ports",
+        )
+    if link.mtu is not None and switch.mtu is not None and link.mtu > switch.mtu:
+        raise NetjailError(
+            "conflict",
+            f"profile {profile.name} has a link of mtu {link.mtu} to switch {switch.name}, "
+            f"which takes {switch.mtu}",
+            f"netjail profile edit {profile.name}",
+        )
+    for address in link.static:
+        if address.ip in [each.ip for each in switch.host_addresses]:
+            raise NetjailError(
+                "conflict",
+                f"profile {profile.name} has the address {address.ip} on switch {switch.name}, "
+                "where it is the host's",
+                f"netjail profile edit {profile.name}",
+            )
