@@ -8,6 +8,7 @@ layer gets a place of its own there, so that it runs between the boxes (Sugiyama
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import defaultdict
 from collections.abc import Sequence
@@ -187,7 +188,7 @@ class _Placing:
                     self._rows[layer].append(past)
                     chain.append(past)
             chain.append(lower)
-            for one, other in zip(chain, chain[1:], strict=False):
+            for one, other in itertools.pairwise(chain):
                 one.near.append(other)
                 other.near.append(one)
             self._chains[edge] = chain

@@ -111,8 +111,8 @@ class Desktop:
 
     def log_in(self) -> None:
         """X, bus, window manager, panel; each is waited for. The files at home are as they were."""
-        self._begin("X", "Xvfb", self.display, "-nolock", "-noreset", "-ac", "-nolisten", "tcp", "-screen",
-                    "0", f"{SCREEN[0]}x{SCREEN[1]}x24", root=True)  # fmt: skip
+        self._begin("X", "Xvfb", self.display, "-nolock", "-noreset", "-ac", "-nolisten", "tcp",
+                    "-screen", "0", f"{SCREEN[0]}x{SCREEN[1]}x24", root=True)  # fmt: skip
         wait_for(lambda: self.run("xprop", "-root").returncode == 0, "no display", SECONDS)
         self._begin("bus", "dbus-daemon", "--session", "--nofork", "--nopidfile",
                     f"--address={self.env['DBUS_SESSION_BUS_ADDRESS']}")  # fmt: skip

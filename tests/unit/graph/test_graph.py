@@ -85,8 +85,8 @@ def test_no_two_boxes_overlap_and_all_are_on_the_page(data: dict[str, Any]) -> N
         above = one.y + one.height <= other.y or other.y + other.height <= one.y
         assert beside or above, (one, other)
     for box in placed.boxes:
-        assert 0 <= box.x and box.x + box.width <= placed.width
-        assert 0 <= box.y and box.y + box.height <= placed.height
+        assert box.x >= 0 and box.x + box.width <= placed.width
+        assert box.y >= 0 and box.y + box.height <= placed.height
 
 
 @given(networks())
