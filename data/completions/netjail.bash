@@ -39,6 +39,9 @@ __netjail_verb() {
         capture)
             flags='-w --write -i --interface -c --count -s --snap -v --verbose --json -h --help'
             values='-w:file --write:file -i:none --interface:none -c:none --count:none -s:none --snap:none' places='profile none*' ;;
+        check)
+            flags='--echo --echo-dns --resolver --offline --accept --json -h --help'
+            values='--echo:none --echo-dns:none --resolver:none --accept:none' places='profile' ;;
         plan)
             flags='--json -h --help'
             values='' places='profile' ;;
@@ -102,7 +105,7 @@ __netjail_kind() {
     local words=''
     case $1 in
         profile) words=$(netjail _complete profiles 2>/dev/null) ;;
-        verb) words='run shell ps kill up down list status graph capture plan import export profile switch doctor setup demo help' ;;
+        verb) words='run shell ps kill up down list status graph capture check plan import export profile switch doctor setup demo help' ;;
         =*) words=${1#=} words=${words//,/ } ;;
         user) mapfile -t COMPREPLY < <(compgen -u -- "$cur") ;;
         signal) mapfile -t COMPREPLY < <(compgen -A signal -- "${cur^^}") ;;
@@ -136,7 +139,7 @@ _netjail() {
     # the verb, of one word or two
     while ((i < COMP_CWORD)) && [[ ${COMP_WORDS[i]} == -* ]]; do ((i++)); done
     if ((i == COMP_CWORD)); then
-        words='run shell ps kill up down list status graph capture plan import export profile switch doctor setup demo help'
+        words='run shell ps kill up down list status graph capture check plan import export profile switch doctor setup demo help'
         [[ $cur != -* ]] || words='--json --no-ask-password -h --help -V --version'
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
         return

@@ -28,7 +28,7 @@ function __netjail_read
         if test "$token" = --; and not set -q over[1]
             set over --
         else if not set -q over[1]; and string match -qr -- '^-.' $token
-            if contains -- $token --count --description --destdir --interface --name --output --prefix --signal --snap --svg --through --user --wait --write -c -i -o -s -u -w
+            if contains -- $token --accept --count --description --destdir --echo --echo-dns --interface --name --output --prefix --resolver --signal --snap --svg --through --user --wait --write -c -i -o -s -u -w
                 set -e tokens[1]
             end
         else
@@ -100,6 +100,7 @@ complete -c netjail -n "__netjail_at ''" -a list -d 'list the profiles'
 complete -c netjail -n "__netjail_at ''" -a status -d 'show how a profile\'s network is doing'
 complete -c netjail -n "__netjail_at ''" -a graph -d 'draw all networks, as text or as a picture'
 complete -c netjail -n "__netjail_at ''" -a capture -d 'record or show what goes over it (tcpdump)'
+complete -c netjail -n "__netjail_at ''" -a check -d 'find out whether anything leaks'
 complete -c netjail -n "__netjail_at ''" -a plan -d 'show what `up` would do, step by step'
 complete -c netjail -n "__netjail_at ''" -a import -d 'make a profile from a VPN provider\'s file'
 complete -c netjail -n "__netjail_at ''" -a export -d 'give a profile back as a wg-quick file'
@@ -175,6 +176,15 @@ complete -c netjail -n "__netjail_options capture" -s v -l verbose -d 'show more
 complete -c netjail -n "__netjail_options capture" -l json -d 'print one line of JSON instead of text'
 complete -c netjail -n "__netjail_options capture" -s h -l help -d 'this text'
 complete -c netjail -n "__netjail_place capture 0" -a '(__netjail_profiles)'
+
+complete -c netjail -n "__netjail_options check" -l echo -x -d 'a page that answers with its visitor\'s address'
+complete -c netjail -n "__netjail_options check" -l echo-dns -x -d 'a name that resolves to the address of who asks for it'
+complete -c netjail -n "__netjail_options check" -l resolver -x -d 'ask this one straight for that name, too'
+complete -c netjail -n "__netjail_options check" -l offline -d 'ask nobody outside, whatever the settings say'
+complete -c netjail -n "__netjail_options check" -l accept -x -d 'a warning that you know and accept (may be given several times)'
+complete -c netjail -n "__netjail_options check" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options check" -s h -l help -d 'this text'
+complete -c netjail -n "__netjail_place check 0" -a '(__netjail_profiles)'
 
 complete -c netjail -n "__netjail_options plan" -l json -d 'print one line of JSON instead of text'
 complete -c netjail -n "__netjail_options plan" -s h -l help -d 'this text'

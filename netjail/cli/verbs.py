@@ -28,6 +28,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("status", "status", "show how a profile's network is doing"),
             ("graph", "graph", "draw all networks, as text or as a picture"),
             ("capture", "capture", "record or show what goes over it (tcpdump)"),
+            ("check", "check", "find out whether anything leaks"),
             ("plan", "plan", "show what `up` would do, step by step"),
         ),
     ),

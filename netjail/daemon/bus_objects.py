@@ -155,8 +155,13 @@ class ProfileObject:
 
         self._ask(sender, reply, options, "launch", then, profile=self._name, argv=argv)
 
-    def _Check(self, _sender: str, _reply: Reply, _options: Options) -> None:
-        raise NetjailError("not-yet", "profiles cannot be checked for leaks yet")
+    def _Check(self, sender: str, reply: Reply, options: Options) -> None:
+        """Of the options, `outside` is what the caller's own probe has said (netjail.leaks)."""
+
+        def then(result: Result) -> None:
+            reply.value(mapping(result))
+
+        self._ask(sender, reply, options, "check", then, profile=self._name)
 
     def _Status(self, sender: str, reply: Reply, options: Options) -> None:
         def then(result: Result) -> None:

@@ -98,6 +98,8 @@ PROFILE_XML = f"""<node>
 </node>"""
 """Options besides the common one: Up `wait` d (seconds for the first handshake); Down `kill` b;
 Launch `env` as, `directory` s, `umask` u, `wait` d.
+Check `echo` s, `echo_dns` s, `resolver` s (see netjail-check(1); nobody is asked without),
+`accept` as, `outside` s (what the caller's own probe said outside), `env` as.
 Progress goes to the caller of a running method alone."""
 
 FLEETING = frozenset({"LastHandshake", "Received", "Sent", "Apps"})

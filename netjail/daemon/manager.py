@@ -15,7 +15,7 @@ from typing import Any
 
 import netjail
 from netjail import names
-from netjail.daemon import log, methods
+from netjail.daemon import log, methods, programs
 from netjail.daemon.authorise import Gate, Peer, RootOnly, authorise
 from netjail.daemon.call import Call, Reply, Result
 from netjail.daemon.capturing import Captured
@@ -310,6 +310,17 @@ class Manager:
 
         self._launcher.begin(call, check, self._say(call), partial(self._finish, call))
 
+    def _begin_check(self, call: Call, **_params: Any) -> None:
+        from netjail.daemon.checking import Checking  # seldom asked for
+
+        def check() -> None:
+            self._still(call)
+            if self._ending:
+                raise _ending()
+
+        started = Checking(self._loop, self._workers, self._launcher, self._rooms, call)
+        started.begin(check, self._say(call), partial(self._finish, call))
+
     def _begin_down(self, call: Call, profiles: list[str] | None, kill: bool) -> None:
         busy = self._turns.busy()
         everything = profiles is None
@@ -394,7 +405,7 @@ class Manager:
                 raise NetjailError("not-up", f"profile {profile} is not up")
             if entry.stop == "when-idle":
                 inside = {each.pid for each in self._rooms.engine.programs([profile])}
-                if pid not in inside and _running(pid):
+                if pid not in inside and programs.running(pid):
                     raise NetjailError(
                         "bad-request", f"process {pid} does not run in profile {profile}"
                     )
@@ -477,13 +488,3 @@ def _ending() -> NetjailError:
 
 def _abandoned() -> NetjailError:
     return NetjailError("interrupted", "the caller has gone")
-
-
-def _running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True

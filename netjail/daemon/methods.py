@@ -226,6 +226,17 @@ METHODS: dict[str, Method] = {
             "early": Param(_bool, default=False),
         }
     ),
+    "check": Method(
+        {
+            "profile": Param(_profile),
+            "echo": Param(_text, default=""),
+            "echo_dns": Param(_text, default=""),
+            "resolver": Param(_text, default=""),
+            "accept": Param(_entries, default=()),
+            "outside": Param(_or_null(_text), default=None),
+            "env": Param(_or_null(_entries), default=None),
+        }
+    ),
     "enter": Method({"profile": Param(_profile), "pid": Param(_pid)}),
 }
 

@@ -159,3 +159,14 @@ def _shortened(argv: Sequence[str]) -> list[str]:
         short.append(word)
         left -= len(word)
     return short
+
+
+def running(pid: int) -> bool:
+    """Whether there is such a process."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -73,6 +73,7 @@ class Rights:
             "up": self._use,
             "launch": self._use,
             "enter": self._use,
+            "check": self._use,
             "down": self._down,
             "kill": self._kill,
             "capture": self._capture,

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from netjail import names
 from netjail.engine import (
@@ -45,6 +45,9 @@ from netjail.profile.model import Profile
 from netjail.uplinks import registry
 from netjail.uplinks.facts import Subnet
 from netjail.uplinks.wanted import Netns, Resource, VethPair, WireGuardDevice
+
+if TYPE_CHECKING:
+    from netjail.leaks.model import Facts
 
 Progress = Callable[[str], None]
 
@@ -367,6 +370,14 @@ class Engine:
     def status(self, name: str, profile: Profile | None = None) -> dict[str, object]:
         """The live part of a profile's status; without one that is up only what is configured."""
         return status.read(self._records.get(name), profile)
+
+    def leak_facts(self, name: str, profile: Profile | None = None) -> Facts:
+        """What only root sees of a jail, for the leak check. Raises NetjailError("not-up")."""
+        from netjail.engine import leakfacts
+
+        found = self._records.get(name)
+        seen = (self._missing(found) if found else ()), self.programs([name]), self._host.whole()
+        return leakfacts.read(name, found, profile, seen)
 
     def programs(self, names_: Collection[str] | None = None) -> list[Program]:
         """Programs inside the jails of these profiles (None: of all)."""

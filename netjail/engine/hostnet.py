@@ -111,6 +111,10 @@ class HostNet:
             f"get element inet {names.NFT_TABLE} jails {{ {jail.host_if} }}"
         )
 
+    def whole(self) -> bool:
+        """Whether our table stands with its rules, as far as one is needed."""
+        return not self._jails or self._nft.exists()
+
     def refresh(self) -> None:
         """The host's networks have changed, or somebody flushed the rules: follow."""
         with self._lock:

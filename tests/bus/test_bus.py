@@ -156,11 +156,6 @@ def test_errors_by_name(
     assert "Traceback" not in error.message
 
 
-def test_what_is_not_there_yet_says_so(people: People, made: Made) -> None:
-    error = people["root"].error(path(made()), P + "Check", "a{sv}", {})
-    assert error.name == "org.netjail.Error.NotYet"
-
-
 def test_launch(world: World, people: People, made: Made) -> None:
     alice, name = people["alice"], made()
     script = "id -u; id -g; id -G; pwd; echo $COLOUR; umask; ip -br link; cat <&0 | wc -c"

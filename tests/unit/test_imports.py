@@ -21,19 +21,20 @@ ROOMS: dict[str, set[str]] = {
     "__init__": set(),
     "profile": BASE,
     "uplinks": BASE | {"profile"},
-    "engine": BASE | {"profile", "uplinks", "launch"},  # launch.syscalls
+    "leaks": BASE,
+    "engine": BASE | {"profile", "uplinks", "launch", "leaks"},  # launch.syscalls
     "launch": {"names", "errors"},
-    "daemon": BASE | {"profile", "uplinks", "engine", "launch"},
+    "daemon": BASE | {"profile", "uplinks", "engine", "launch", "leaks"},
     "activation": BASE,
     "agent": BASE,
     "client": BASE | {"activation", "agent"},
     "graph": set(),
-    "cli": BASE | {"client", "graph", "agent", "profile", "launch", "demo", "desktop"},
+    "cli": BASE | {"client", "graph", "agent", "profile", "launch", "demo", "desktop", "leaks"},
     "main": BASE | {"cli", "launch"},
     "__main__": {"main"},
     "demo": BASE | {"client", "cli", "profile"},
     "desktop": BASE | {"client"},
-    "tray": BASE | {"client", "desktop"},
+    "tray": BASE | {"client", "desktop", "leaks"},
 }
 """Room to the rooms that it may import besides itself."""
 
