@@ -59,6 +59,12 @@ def main(argv: "Sequence[str] | None" = None, packages: "Sequence[str]" = ()) ->
         return _command_line(words, packages)
     except KeyboardInterrupt:
         return 130
+    except SystemExit as ended:
+        if "--notify" in words and "--via-helper" not in words and posix.geteuid() == 0:
+            from netjail.cli import notifying  # root's program would have taken our own place
+
+            notifying.ended(ended.code)
+        raise
 
 
 def parse_run(words: list[str]) -> _Request | None:
@@ -77,6 +83,8 @@ def parse_run(words: list[str]) -> _Request | None:
             continue
         if word == "--via-helper":
             via_helper = True
+            continue
+        if word == "--notify":  # a matter of how an error is told; see cli.notifying
             continue
         option, equals, value = word.partition("=")
         if not (equals and option.startswith("--")):

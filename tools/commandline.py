@@ -16,6 +16,7 @@ if str(ROOT) not in sys.path:
 
 from netjail.cli import app, verbs  # noqa: E402
 from netjail.cli.parser import VerbParser  # noqa: E402
+from netjail.cli.program import ProgramParser  # noqa: E402
 
 KINDS = {
     "PROFILE": "profile",
@@ -88,7 +89,7 @@ def options_of(parser: argparse.ArgumentParser) -> tuple[Option, ...]:
 def _verb(name: str, group: str, line: str) -> Verb:
     parser = app.load(name).parser()
     places = [_place(a) for a in parser._actions if not a.option_strings and _shown(a)]
-    whole = name in app.PROGRAM_VERBS
+    whole = isinstance(parser, ProgramParser)
     if whole:  # these split their words by hand
         places = [Place("PROFILE", "the profile whose network it gets", "profile", False)]
     return Verb(name, group, line, parser, options_of(parser), tuple(places), name == "run", whole)
@@ -127,6 +128,9 @@ def _help(action: argparse.Action) -> str:
     return text % {"default": action.default} if "%(" in text else text
 
 
+_FAMILIES = {"app": "applications", "profile": "profiles", "switch": "switches"}
+
+
 def first_words(known: list[Verb]) -> Iterator[tuple[str, str]]:
     """What may stand where a verb begins, with a line on it."""
     seen = set()
@@ -134,5 +138,5 @@ def first_words(known: list[Verb]) -> Iterator[tuple[str, str]]:
         first = verb.name.split(" ")[0]
         if first not in seen:
             seen.add(first)
-            family = first in verbs.FAMILIES
-            yield first, f"{'add, show, edit, remove profiles' if family else verb.line}"
+            seconds = [v.name.split(" ")[1] for v in known if v.name.startswith(first + " ")]
+            yield first, f"{_FAMILIES[first]}: {', '.join(seconds)}" if seconds else verb.line

@@ -10,7 +10,7 @@ __netjail_verb() {
     flags='' values='' places='' whole=''
     case $1 in
         run)
-            flags='-u --user --wait --no-wait -d --detach -h --help'
+            flags='-u --user --wait --no-wait -d --detach --notify -h --help'
             values='-u:user --user:user --wait:none' places='profile program' whole=1 ;;
         shell)
             flags='-u --user --wait --no-wait -h --help'
@@ -84,6 +84,27 @@ __netjail_verb() {
         'switch remove')
             flags='-y --yes --json -h --help'
             values='' places='none*' ;;
+        open)
+            flags='--in --notify -h --help'
+            values='--in:profile' places='file' ;;
+        'app pin')
+            flags='--json -h --help'
+            values='' places='none profile' ;;
+        'app unpin')
+            flags='--all --json -h --help'
+            values='' places='none' ;;
+        'app add')
+            flags='--json -h --help'
+            values='' places='none profile' ;;
+        'app remove')
+            flags='--json -h --help'
+            values='' places='none profile' ;;
+        'app list')
+            flags='--json -h --help'
+            values='' places='' ;;
+        'app refresh')
+            flags='--json -h --help'
+            values='' places='' ;;
         doctor)
             flags='--json -h --help'
             values='' places='' ;;
@@ -105,7 +126,7 @@ __netjail_kind() {
     local words=''
     case $1 in
         profile) words=$(netjail _complete profiles 2>/dev/null) ;;
-        verb) words='run shell ps kill up down list status graph capture check plan import export profile switch doctor setup demo help' ;;
+        verb) words='run shell ps kill up down list status graph capture check plan import export profile switch open app doctor setup demo help' ;;
         =*) words=${1#=} words=${words//,/ } ;;
         user) mapfile -t COMPREPLY < <(compgen -u -- "$cur") ;;
         signal) mapfile -t COMPREPLY < <(compgen -A signal -- "${cur^^}") ;;
@@ -139,7 +160,7 @@ _netjail() {
     # the verb, of one word or two
     while ((i < COMP_CWORD)) && [[ ${COMP_WORDS[i]} == -* ]]; do ((i++)); done
     if ((i == COMP_CWORD)); then
-        words='run shell ps kill up down list status graph capture check plan import export profile switch doctor setup demo help'
+        words='run shell ps kill up down list status graph capture check plan import export profile switch open app doctor setup demo help'
         [[ $cur != -* ]] || words='--json --no-ask-password -h --help -V --version'
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
         return
@@ -149,6 +170,7 @@ _netjail() {
     case $verb in
         profile) words='add show edit remove validate' ;;
         switch) words='add list status show edit remove' ;;
+        app) words='pin unpin add remove list refresh' ;;
     esac
     if [[ -n $words ]]; then
         if ((i == COMP_CWORD)); then

@@ -16,7 +16,7 @@ function __netjail_read
     set -q tokens[1]; or return
     set -l verb $tokens[1]
     set -e tokens[1]
-    if contains -- $verb profile switch; and set -q tokens[1]
+    if contains -- $verb app profile switch; and set -q tokens[1]
         set verb "$verb $tokens[1]"
         set -e tokens[1]
     end
@@ -28,7 +28,7 @@ function __netjail_read
         if test "$token" = --; and not set -q over[1]
             set over --
         else if not set -q over[1]; and string match -qr -- '^-.' $token
-            if contains -- $token --accept --count --description --destdir --echo --echo-dns --interface --name --output --prefix --resolver --signal --snap --svg --through --user --wait --write -c -i -o -s -u -w
+            if contains -- $token --accept --count --description --destdir --echo --echo-dns --in --interface --name --output --prefix --resolver --signal --snap --svg --through --user --wait --write -c -i -o -s -u -w
                 set -e tokens[1]
             end
         else
@@ -104,8 +104,10 @@ complete -c netjail -n "__netjail_at ''" -a check -d 'find out whether anything 
 complete -c netjail -n "__netjail_at ''" -a plan -d 'show what `up` would do, step by step'
 complete -c netjail -n "__netjail_at ''" -a import -d 'make a profile from a VPN provider\'s file'
 complete -c netjail -n "__netjail_at ''" -a export -d 'give a profile back as a wg-quick file'
-complete -c netjail -n "__netjail_at ''" -a profile -d 'add, show, edit, remove profiles'
-complete -c netjail -n "__netjail_at ''" -a switch -d 'add, show, edit, remove profiles'
+complete -c netjail -n "__netjail_at ''" -a profile -d 'profiles: add, show, edit, remove, validate'
+complete -c netjail -n "__netjail_at ''" -a switch -d 'switches: add, list, status, show, edit, remove'
+complete -c netjail -n "__netjail_at ''" -a open -d 'open a file or web page with your default application'
+complete -c netjail -n "__netjail_at ''" -a app -d 'applications: pin, unpin, add, remove, list, refresh'
 complete -c netjail -n "__netjail_at ''" -a doctor -d 'check that this machine has what netjail needs'
 complete -c netjail -n "__netjail_at ''" -a setup -d 'tell polkit, D-Bus, systemd and the shells about netjail'
 complete -c netjail -n "__netjail_at ''" -a demo -d 'see it work, in a network of its own'
@@ -121,11 +123,18 @@ complete -c netjail -n "__netjail_at switch" -a status -d 'show who is on a swit
 complete -c netjail -n "__netjail_at switch" -a show -d 'print a switch\'s file'
 complete -c netjail -n "__netjail_at switch" -a edit -d 'change a switch in your editor'
 complete -c netjail -n "__netjail_at switch" -a remove -d 'delete switches'
+complete -c netjail -n "__netjail_at app" -a pin -d 'make an application always start in a profile'
+complete -c netjail -n "__netjail_at app" -a unpin -d 'make it start as before'
+complete -c netjail -n "__netjail_at app" -a add -d 'add a second launcher that starts in a profile'
+complete -c netjail -n "__netjail_at app" -a remove -d 'take such a launcher away'
+complete -c netjail -n "__netjail_at app" -a list -d 'list what is pinned and added, and check it'
+complete -c netjail -n "__netjail_at app" -a refresh -d 'bring the entries up to date'
 
 complete -c netjail -n "__netjail_options run" -s u -l user -x -a '(__fish_complete_users)' -d 'run as this user (default: the one who called sudo, else root)'
 complete -c netjail -n "__netjail_options run" -l wait -x -d 'how long to wait for the tunnel to answer (default: 5 where it was down, else 0)'
 complete -c netjail -n "__netjail_options run" -l no-wait -d 'the same as --wait 0'
 complete -c netjail -n "__netjail_options run" -s d -l detach -d 'return as soon as the program runs, in a session of its own without terminal'
+complete -c netjail -n "__netjail_options run" -l notify -d 'show errors as notifications too, for launchers that have no terminal'
 complete -c netjail -n "__netjail_options run" -s h -l help -d 'this text'
 complete -c netjail -n "__netjail_place run 0" -a '(__netjail_profiles)'
 complete -c netjail -n "__netjail_place run 1 +" -a '(__netjail_program)'
@@ -251,6 +260,33 @@ complete -c netjail -n "__netjail_options 'switch edit'" -s h -l help -d 'this t
 complete -c netjail -n "__netjail_options 'switch remove'" -s y -l yes -d 'do not ask'
 complete -c netjail -n "__netjail_options 'switch remove'" -l json -d 'print one line of JSON instead of text'
 complete -c netjail -n "__netjail_options 'switch remove'" -s h -l help -d 'this text'
+
+complete -c netjail -n "__netjail_options open" -l in -x -a '(__netjail_profiles)' -d 'whose network it gets'
+complete -c netjail -n "__netjail_options open" -l notify -d 'show errors as notifications too, for launchers that have no terminal'
+complete -c netjail -n "__netjail_options open" -s h -l help -d 'this text'
+complete -c netjail -n "__netjail_place open 0" -F
+
+complete -c netjail -n "__netjail_options 'app pin'" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options 'app pin'" -s h -l help -d 'this text'
+complete -c netjail -n "__netjail_place 'app pin' 1" -a '(__netjail_profiles)'
+
+complete -c netjail -n "__netjail_options 'app unpin'" -l all -d 'all that are pinned, and all launchers'
+complete -c netjail -n "__netjail_options 'app unpin'" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options 'app unpin'" -s h -l help -d 'this text'
+
+complete -c netjail -n "__netjail_options 'app add'" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options 'app add'" -s h -l help -d 'this text'
+complete -c netjail -n "__netjail_place 'app add' 1" -a '(__netjail_profiles)'
+
+complete -c netjail -n "__netjail_options 'app remove'" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options 'app remove'" -s h -l help -d 'this text'
+complete -c netjail -n "__netjail_place 'app remove' 1" -a '(__netjail_profiles)'
+
+complete -c netjail -n "__netjail_options 'app list'" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options 'app list'" -s h -l help -d 'this text'
+
+complete -c netjail -n "__netjail_options 'app refresh'" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options 'app refresh'" -s h -l help -d 'this text'
 
 complete -c netjail -n "__netjail_options doctor" -l json -d 'print one line of JSON instead of text'
 complete -c netjail -n "__netjail_options doctor" -s h -l help -d 'this text'

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from netjail.client import Client
     from netjail.launch.ask import Asked
 
-PROGRAM_VERBS = frozenset({"run", "shell"})
+PROGRAM_VERBS = frozenset({"open", "run", "shell"})
 """Verbs whose exit status and stdout belong to the program that they start."""
 
 NO_JSON = PROGRAM_VERBS | {"demo", "help", "tray"}

@@ -311,6 +311,10 @@ class Output:
         """A warning, on stderr."""
         self.err.line("netjail: ", Text("warning: ", "warning"), message)
         self._hint(hint)
+        if "--notify" in sys.argv:
+            from netjail.cli import notifying
+
+            notifying.warned(message, hint)
 
     def error(self, error: NetjailError) -> None:
         """An error: on stderr, or as the envelope on stdout."""
@@ -328,6 +332,10 @@ class Output:
         for problem in error.problems:
             self.err.line("  - ", problem)
         self._hint(error.hint)
+        if "--notify" in sys.argv:
+            from netjail.cli import notifying
+
+            notifying.failed(error.message, error.hint, error.problems)
 
     def _hint(self, hint: str | None) -> None:
         for line in (hint or "").split("\n"):

@@ -138,3 +138,7 @@ def say(message: str) -> None:
         sys.stderr.flush()
     except OSError:
         pass
+    if "--notify" in sys.argv:
+        from netjail.cli import notifying
+
+        notifying.failed(message)

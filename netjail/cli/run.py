@@ -49,6 +49,11 @@ def parser() -> VerbParser:
         action="store_true",
         help="return as soon as the program runs, in a session of its own without terminal",
     )
+    parser.option(
+        "--notify",
+        action="store_true",
+        help="show errors as notifications too, for launchers that have no terminal",
+    )
     return parser
 
 

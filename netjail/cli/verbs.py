@@ -56,6 +56,18 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         ),
     ),
     (
+        "Applications",
+        (
+            ("open", "open", "open a file or web page with your default application"),
+            ("app pin", "app_pin", "make an application always start in a profile"),
+            ("app unpin", "app_unpin", "make it start as before"),
+            ("app add", "app_add", "add a second launcher that starts in a profile"),
+            ("app remove", "app_remove", "take such a launcher away"),
+            ("app list", "app_list", "list what is pinned and added, and check it"),
+            ("app refresh", "app_refresh", "bring the entries up to date"),
+        ),
+    ),
+    (
         "Help",
         (
             ("doctor", "doctor", "check that this machine has what netjail needs"),

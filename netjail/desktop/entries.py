@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from xdg import BaseDirectory, Locale
 
-from netjail.desktop import quick
+from netjail.desktop import quick, rewrite
 from netjail.errors import NetjailError
 
 TYPE_CHECKING = False
@@ -48,7 +48,8 @@ class Action:
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One application. Texts are in the user's language, `exec` is as the file has it, its
-    string escapes resolved (see `execline` for the rest).
+    string escapes resolved (see `execline` for the rest). `profile`: where it starts, if the file
+    is one of ours; `exec` then is what is started there, without us.
 
     `id`: desktop file ID, "firefox.desktop". `directory`: where it wants to be started (Path),
     or "". `flatpak`, `snap`: its id there, or "".
@@ -77,6 +78,7 @@ class Entry:
     startup_wm_class: str
     flatpak: str
     snap: str
+    profile: str = ""
 
     def action(self, name: str) -> Action:
         """Raises NetjailError("no-such-application") where there is no such action."""
@@ -184,7 +186,7 @@ def _entry(path: str, name: str, groups: dict[str, dict[str, str]], langs: Seque
     hidden = quick.boolean(get("Hidden", ""))
     dbus = quick.boolean(get("DBusActivatable", ""))
     title = quick.string(quick.localised(main, "Name", langs))
-    line = quick.string(get("Exec", ""))
+    profile, line = rewrite.unwrap(quick.string(get("Exec", "")))
     if not hidden:  # of what is deleted nothing else matters
         kind = get("Type", "").strip()
         if kind != "Application":
@@ -220,6 +222,7 @@ def _entry(path: str, name: str, groups: dict[str, dict[str, str]], langs: Seque
         quick.string(get("StartupWMClass", "")),
         quick.string(get("X-Flatpak", "")),
         quick.string(get("X-SnapInstanceName", "")),
+        profile or "",
     )
 
 
@@ -232,7 +235,7 @@ def _actions(
         group = groups.get(quick.ACTION + name, {})
         title = quick.string(quick.localised(group, "Name", langs))
         if title:
-            line = quick.string(group.get("Exec", ""))
+            line = rewrite.unwrap(quick.string(group.get("Exec", "")))[1]
             icon = quick.string(quick.localised(group, "Icon", langs))
             found.append(Action(name, title, line, icon))
     return tuple(found)

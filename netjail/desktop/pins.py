@@ -38,6 +38,7 @@ __all__ = [
     "recent",
     "refresh",
     "remove",
+    "source_of",
     "unpin",
 ]
 
@@ -94,6 +95,17 @@ def profile_of(entry_id: str) -> str | None:
     """The profile that an application is pinned to."""
     found = appsfile.load().pin(entry_id)
     return None if found is None else found.profile
+
+
+def source_of(entry_id: str) -> bytes | None:
+    """The entry of an application as it is without us; None where it is not installed."""
+    source = _source(entry_id)
+    return None if source is None else source.data
+
+
+def file_of(entry_id: str) -> str:
+    """The file that is ours, of a pinned application or a launcher."""
+    return _entry_file(entry_id).target
 
 
 def launcher_id(entry_id: str, profile: str) -> str:

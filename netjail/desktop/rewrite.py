@@ -66,6 +66,8 @@ def wrap(line: str, profile: str, netjail: str = "netjail") -> str:
 def unwrap(line: str) -> tuple[str | None, str]:
     """The profile of an Exec line of ours (None: it is not ours), and the line it was made of."""
     profile = None
+    if " run --notify " not in line:  # the many of a whole desktop
+        return None, line
     while match := _OURS.fullmatch(line):
         profile, line = profile or match["profile"], match["rest"]
     return profile, line

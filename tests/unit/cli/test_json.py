@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from netjail.cli import app, verbs
+from netjail.desktop import entries, pins
 from netjail.errors import NetjailError
 
 TEXT, NUMBER, FLAG = str, (int, float), bool
@@ -138,6 +139,37 @@ CONTRACT: dict[str, Any] = {
     "ps": {"profile": MAYBE_TEXT, "programs": [PROGRAM]},
     "kill": {"profile": TEXT, "signal": int, "signalled": [int]},
     "plan": {"profile": TEXT, "state": TEXT, "steps": [{"what": TEXT, "command": MAYBE_TEXT}]},
+    "app pin": {
+        "entry": TEXT,
+        "profile": TEXT,
+        "name": TEXT,
+        "file": TEXT,
+        "bus_name": MAYBE_TEXT,
+        "running_outside": [int],
+    },
+    "app unpin": {
+        "unpinned": [{"entry": TEXT, "profile": TEXT, "kept": MAYBE_TEXT}],
+        "removed": [{"entry": TEXT, "of": TEXT, "profile": TEXT, "kept": MAYBE_TEXT}],
+    },
+    "app add": {"entry": TEXT, "of": TEXT, "profile": TEXT, "name": TEXT, "file": TEXT},
+    "app remove": {"entry": TEXT, "kept": MAYBE_TEXT},
+    "app list": {
+        "applications": [
+            {
+                "kind": TEXT,
+                "entry": TEXT,
+                "of": TEXT,
+                "name": TEXT,
+                "profile": TEXT,
+                "status": TEXT,
+                "in_order": FLAG,
+                "text": MAYBE_TEXT,
+                "file": TEXT,
+                "outside": [{"where": MAYBE_TEXT, "pids": [int]}],
+            }
+        ]
+    },
+    "app refresh": {"updated": [TEXT], "not_in_order": [{"entry": TEXT, "text": TEXT}]},
     "setup": {
         "prefix": TEXT,
         "print": FLAG,
@@ -258,7 +290,24 @@ Endpoint = 198.51.100.7:51820
 
 
 @pytest.fixture
-def files(tmp_path: Path, cli, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+def application(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An application that is pinned, and has a second launcher."""
+    home, system = tmp_path / "data", tmp_path / "system"
+    monkeypatch.setenv("XDG_DATA_HOME", str(home))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setattr(entries, "data_dirs", lambda: [str(home), str(system)])
+    (system / "applications").mkdir(parents=True)
+    (system / "applications" / "true.desktop").write_text(
+        "[Desktop Entry]\nType=Application\nName=True\nExec=true\n"
+    )
+    pins.pin("true.desktop", "up")
+    pins.add("true.desktop", "up")
+
+
+@pytest.fixture
+def files(
+    tmp_path: Path, cli, application: None, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, list[str]]:
     """The words for each verb, and a helper that answers in the shapes of the contract."""
     monkeypatch.setenv("VISUAL", "true")
     conf, toml = tmp_path / "vpn.conf", tmp_path / "lab.toml"
@@ -341,6 +390,12 @@ def files(tmp_path: Path, cli, monkeypatch: pytest.MonkeyPatch) -> dict[str, lis
         "switch show": ["lab"],
         "switch edit": ["lab"],
         "switch remove": ["lab"],
+        "app pin": ["true", "up"],
+        "app unpin": ["true"],
+        "app add": ["true", "up"],
+        "app remove": ["true", "up"],
+        "app list": [],
+        "app refresh": [],
     }
 
 
@@ -361,7 +416,11 @@ def test_result(verb: str, first: bool, files: dict[str, list[str]], cli) -> Non
     matches(envelope["result"], CONTRACT[verb])
 
 
-@pytest.mark.parametrize("verb", [v for v in CONTRACT if v not in ("profile validate", "setup")])
+OWN = ("profile validate", "setup")
+"""Verbs that ask no helper, as those on applications, which go on without one."""
+
+
+@pytest.mark.parametrize("verb", [v for v in CONTRACT if v not in OWN and v[:4] != "app "])
 def test_error(verb: str, files: dict[str, list[str]], cli) -> None:
     error = NetjailError("no-helper", "It is\x1b gone.", None, ("a", "b"))
     cli.client.answers = dict.fromkeys(cli.client.answers, error)
