@@ -9,8 +9,8 @@ A recipe is Markdown. Of its fenced blocks,
                                it says.
 
 In what is said, "..." stands for anything within a line, and a line of its own for any number of
-lines; the width of blanks does not matter; nothing printed at all means that nobody cares. Every command must succeed.
-Commands share one shell. Where a recipe goes, it leaves nothing behind: no namespace, interface,
+lines; the width of blanks does not matter; nothing printed at all means that nobody cares. Every
+command must succeed. Commands share one shell. Where a recipe goes, it leaves nothing behind: no namespace, interface,
 process, file in /run/netjail. `<!-- needs: PROGRAM ... -->` skips where one is not installed;
 `<!-- slow -->` is for those that take longer than three seconds.
 
