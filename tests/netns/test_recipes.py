@@ -10,9 +10,10 @@ A recipe is Markdown. Of its fenced blocks,
 
 In what is said, "..." stands for anything within a line, and a line of its own for any number of
 lines; the width of blanks does not matter; nothing printed at all means that nobody cares. Every
-command must succeed. Commands share one shell. Where a recipe goes, it leaves nothing behind: no namespace, interface,
-process, file in /run/netjail. `<!-- needs: PROGRAM ... -->` skips where one is not installed;
-`<!-- slow -->` is for those that take longer than three seconds.
+command must succeed. Commands share one shell. A recipe leaves nothing behind: no
+namespace, interface, process, file in /run/netjail.
+`<!-- needs: PROGRAM ... -->` skips where one is not installed; `<!-- slow -->` is for those that
+take longer than three seconds.
 
 The provider's files of the stage are there as stockholm.conf and zurich.conf.
 """
