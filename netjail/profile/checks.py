@@ -22,7 +22,6 @@ from ipaddress import (
     IPv6Interface,
     IPv6Network,
 )
-
 from netjail import names
 from netjail.profile.model import Address, Endpoint, Interface, Network
 

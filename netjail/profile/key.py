@@ -80,7 +80,14 @@ class KeySet:
     by_name: Mapping[str, Key] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "by_name", {key.name: key for key in self.keys})
+        object.__setattr__(self, "by_name", {key.name: key for key in reversed(self.keys)})
+
+    def find(self, name: str, kind: str | None) -> Key | None:
+        """The key of that name; some mean something else with other kinds of uplink."""
+        for key in self.keys:
+            if key.name == name and kind in key.kinds:
+                return key
+        return self.by_name.get(name)
 
     def leaves(self, section: str, kind: str | None = None) -> list[str]:
         """The names a table may hold, keys and sub-tables, for one kind of uplink or for all."""

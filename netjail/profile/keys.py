@@ -11,6 +11,7 @@ from netjail import names
 from netjail.profile import checks
 from netjail.profile.checks import DESCRIPTION_MAX, MTU_MAX, MTU_MIN
 from netjail.profile.key import Key, KeySet, Type, choice
+from netjail.profile.lankeys import LAN, LAN_JAIL_IFS, LAN_KEYS, LAN_KINDS
 from netjail.profile.linkkeys import LINK_KEYS, LINK_LATER
 
 VERSION = 1
@@ -19,6 +20,7 @@ VERSION = 1
 KINDS = {
     "wireguard": "a WireGuard tunnel, the only way out of the jail",
     "veth": "the host's own uplink, behind NAT",
+    **LAN_KINDS,
     "none": "no network at all, only the jail's own loopback",
 }
 """Uplink kinds of this version, with what they are."""
@@ -27,12 +29,7 @@ LATER_KINDS = {
     "openvpn": "OpenVPN tunnels",
     "openconnect": "AnyConnect, GlobalProtect and the like",
     "amneziawg": "AmneziaWG, a variant of WireGuard that disguises its packets",
-    "device": "an interface of the host moved into the jail",
-    "macvlan": "an address of its own on the host's network",
-    "ipvlan": "an address of its own on the host's network, with the host's MAC address",
-    "bridge": "a port of a bridge of the host",
     "switch": "a port of a switch of netjail's",
-    "netns": "a network namespace made by something else",
     "socks": "a SOCKS proxy",
     "tor": "the Tor network",
 }
@@ -121,6 +118,7 @@ KEYS: tuple[Key, ...] = (
         default="none",
         wg="DNS",
     ),
+    *LAN_KEYS,
     Key(
         "uplink.interface",
         IFNAME,
@@ -146,7 +144,7 @@ KEYS: tuple[Key, ...] = (
         "uplink.mtu",
         MTU,
         "Largest packet.",
-        kinds=("wireguard", "veth"),
+        kinds=("wireguard", "veth", *LAN),
         default="from the path",
         wg="MTU",
     ),
@@ -221,8 +219,7 @@ KEYS: tuple[Key, ...] = (
         DNS_MODE,
         'Where the resolvers come from: `"uplink"` (its `dns`), `"static"` (`servers` below) or '
         '`"host"` (the host\'s real upstreams).',
-        default='`"static"` if there are `servers`, else by kind: wireguard `"uplink"`, '
-        'veth `"host"`, none `"static"`',
+        default='`"static"` if there are `servers` or fixed addresses, else by kind: see below',
     ),
     Key("dns.servers", DNS_SERVER, "Resolvers, for `static`.", many=True, default="none"),
     Key(
@@ -254,7 +251,7 @@ LATER = {
     **LINK_LATER,
     "forward": "ports forwarded into a jail",
     "expose": "services of a jail shown to the host",
-    "dhcp": "an address by DHCP",
+    "dhcp": "a DHCP server of netjail's",
     "isolation": "further isolation of programs",
     "autostart": "profiles brought up at boot",
 }
@@ -268,12 +265,13 @@ LATER_OF_KIND = {
 DNS_MODES = {
     "wireguard": ("uplink", "static"),
     "veth": ("host", "static"),
+    **dict.fromkeys(LAN_KINDS, ("uplink", "static")),
     "none": ("static",),
 }
 """What dns.mode may be for each kind; the first is the default."""
 
 
-JAIL_IFS = {"wireguard": names.TUNNEL_IF, "veth": names.VETH_IF}
+JAIL_IFS = {"wireguard": names.TUNNEL_IF, "veth": names.VETH_IF, **LAN_JAIL_IFS}
 """What an uplink's interface is called inside, by kind."""
 
 PROFILE = KeySet(KEYS, SECTIONS, LATER, named=frozenset({"dns.hosts"}), only={"uplink.peer": _WG})

@@ -15,6 +15,7 @@ Addresses = tuple[Interface, ...]
 
 DHCP = "dhcp"
 _MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
+_NETNS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,62}")
 _WIDEST = {4: 8, 6: 16}
 """Shortest prefix, in bits: a network any wider is half the internet, not a link."""
 _TAKEN = frozenset({"all", "default"})
@@ -66,6 +67,25 @@ def link_address(value: object) -> Addresses | str:
     if isinstance(value, str) and value.lower() == DHCP:
         raise Bad("(an address by DHCP) is not there yet in this version of netjail")
     return interfaces(value)
+
+
+def uplink_address(value: object) -> Addresses:
+    """The same; "dhcp" becomes an empty tuple."""
+    if isinstance(value, str) and value.lower() == DHCP:
+        return ()
+    if isinstance(value, list) and not value:
+        raise Bad("is an empty list")
+    return interfaces(value)
+
+
+def netns_name(value: object) -> str:
+    """A namespace by its ip-netns(8) name, which is a file's name in /run/netns."""
+    text = checks.string(value)
+    if not _NETNS.fullmatch(text):
+        raise Bad("is not a name as ip-netns(8) has them")
+    if text.startswith(names.NETNS_PREFIX):
+        raise Bad("is the name of one of netjail's own namespaces")
+    return text
 
 
 def gateways(value: object) -> tuple[Address, ...]:

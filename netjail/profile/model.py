@@ -85,7 +85,68 @@ class NoUplink:
     kind: ClassVar[str] = "none"
 
 
-Uplink = WireGuard | Veth | NoUplink
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lan:
+    """What the kinds have in common whose interface stands in a network of others.
+
+    `dhcp`: IPv4 by DHCP; else `addresses` are all there is. `gateways`: at most one of each
+    family; with `dhcp` they replace the server's. `accept_ra`: IPv6 by router advertisements.
+    """
+
+    kind: ClassVar[str]
+    addresses: tuple[Interface, ...] = ()
+    dhcp: bool = True
+    gateways: tuple[Address, ...] = ()
+    accept_ra: bool = False
+    mtu: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device(Lan):
+    """An interface of the host, moved into the jail. `cut_off_host`: even its only way out."""
+
+    kind: ClassVar[str] = "device"
+    device: str
+    cut_off_host: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Macvlan(Lan):
+    """A MAC address of its own on an interface of the host. `mac` None: made from the names."""
+
+    kind: ClassVar[str] = "macvlan"
+    parent: str
+    mode: str = "bridge"
+    mac: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ipvlan(Lan):
+    """An address of its own on an interface of the host, with that interface's MAC address."""
+
+    kind: ClassVar[str] = "ipvlan"
+    parent: str
+    mode: str = "l2"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bridge(Lan):
+    """A port of a bridge of the host."""
+
+    kind: ClassVar[str] = "bridge"
+    bridge: str
+    mac: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignNetns:
+    """A network namespace that somebody else made, as it is. `name`: as ip-netns(8) has it."""
+
+    kind: ClassVar[str] = "netns"
+    name: str
+
+
+Uplink = WireGuard | Veth | NoUplink | Device | Macvlan | Ipvlan | Bridge | ForeignNetns
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,18 @@ from collections.abc import Callable, Iterable, Mapping
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from typing import Any
 
-from netjail.profile import checks, keys, links
+from netjail.profile import checks, keys, lans, links
 from netjail.profile.checks import Bad
 from netjail.profile.model import (
     Address,
+    Bridge,
+    Device,
     Dns,
+    ForeignNetns,
     Interface,
+    Ipvlan,
+    Lan,
+    Macvlan,
     Network,
     NoUplink,
     Peer,
@@ -203,9 +209,36 @@ def _none(raw: Mapping[str, Any], path: Path, report: Report) -> NoUplink | None
     return NoUplink() if report.bad() == before else None
 
 
+def _lan(cls: type[Lan]) -> Callable[[Mapping[str, Any], Path, Report], Uplink | None]:
+    def read_lan(raw: Mapping[str, Any], path: Path, report: Report) -> Uplink | None:
+        before = report.bad()
+        values = table(raw, "uplink", cls.kind, path, report)
+        if "peer" in raw:
+            report.problem((*path, "peer"), 'belongs to uplinks of kind "wireguard"')
+        lans.relations(cls.kind, values, path, report.problem)
+        if report.bad() != before:
+            return None
+        addresses, gateways = values.pop("address", ()), values.pop("gateway", ())
+        values.pop("kind", None)
+        made: Any = cls(addresses=addresses, dhcp=not addresses, gateways=gateways, **values)
+        return made  # type: ignore[no-any-return]
+
+    return read_lan
+
+
+def _foreign(raw: Mapping[str, Any], path: Path, report: Report) -> ForeignNetns | None:
+    before = report.bad()
+    values = table(raw, "uplink", "netns", path, report)
+    if "peer" in raw:
+        report.problem((*path, "peer"), 'belongs to uplinks of kind "wireguard"')
+    return ForeignNetns(values["name"]) if report.bad() == before else None
+
+
 _BY_KIND: dict[str, Callable[[Mapping[str, Any], Path, Report], Uplink | None]] = {
     "wireguard": _wireguard,
     "veth": _veth,
+    **{cls.kind: _lan(cls) for cls in (Device, Macvlan, Ipvlan, Bridge)},
+    "netns": _foreign,
     "none": _none,
 }
 
@@ -249,7 +282,17 @@ def _hosts(raw: object, report: Report) -> tuple[tuple[str, Address], ...]:
     return tuple(pairs)
 
 
-def _dns(raw: Mapping[str, Any] | None, kind: str | None, report: Report) -> Dns | None:
+def _dns(
+    raw: Mapping[str, Any] | None, kind: str | None, report: Report, fixed: bool
+) -> Dns | None:
+    """`fixed`: addresses without DHCP, so that the uplink has no resolvers to tell of."""
+    if raw is None and fixed:
+        report.problem(
+            ("dns", "servers"),
+            "is missing: with fixed addresses there is no DHCP server to name resolvers; "
+            f"allowed: {keys.DNS_SERVER.allowed} (an empty list: no names at all)",
+        )
+        return None
     if raw is None:
         return Dns(mode=keys.DNS_MODES[kind][0]) if kind else None  # type: ignore[arg-type]
     before = report.bad()
@@ -257,7 +300,7 @@ def _dns(raw: Mapping[str, Any] | None, kind: str | None, report: Report) -> Dns
     hosts = _hosts(raw["hosts"], report) if "hosts" in raw else ()
     if kind is None:
         return None
-    modes = keys.DNS_MODES[kind]
+    modes = ("static",) if fixed else keys.DNS_MODES[kind]
     mode = values.get("mode", "static" if "servers" in raw else modes[0])
     allowed = " or ".join(f'"{m}"' for m in modes)
     if mode not in modes:
@@ -296,7 +339,8 @@ def read_profile(name: str, raw: Mapping[str, Any], report: Report) -> Profile |
     elif "uplink" not in raw:
         report.problem(("uplink",), "is missing; every profile has one [uplink] with a kind")
     found_links = links.read_links(name, raw.get("link", []), kind, report)
-    dns = _dns(subtable(raw, "dns", report), kind, report)
+    fixed = isinstance(uplink, Lan) and not uplink.dhcp
+    dns = _dns(subtable(raw, "dns", report), kind, report, fixed)
     if found_links and uplink is not None and dns is not None:
         links.judge(found_links, uplink, dns, report)
     if report.bad() or uplink is None or dns is None:

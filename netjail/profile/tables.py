@@ -171,7 +171,7 @@ def table(  # noqa: PLR0917
         here = (*path, name)
         full = f"{section}.{name}" if section else name
         # A quoted "uplink.mtu" at the top level is not the mtu of [uplink].
-        key = None if "." in name else known.by_name.get(full)
+        key = None if "." in name else known.find(full, kind)
         if key is None:
             if "." in name or full not in known.sections:
                 _unknown(name, section, kind, here, report, known)

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import fields
 from typing import Any
 
 from netjail import names
 from netjail.errors import NetjailError
 from netjail.profile import keys, links, schema
 from netjail.profile.lines import Locator
-from netjail.profile.model import Dns, Peer, Profile, Veth, WireGuard
+from netjail.profile.model import Dns, ForeignNetns, Lan, Peer, Profile, Veth, WireGuard
 from netjail.profile.schema import invalid
 
 SIZE_MAX = 1 << 20
@@ -113,6 +114,26 @@ def _uplink(profile: Profile) -> dict[str, Any]:
             raw["host"] = True
         if uplink.mtu is not None:
             raw["mtu"] = uplink.mtu
+    elif isinstance(uplink, Lan):
+        raw.update(_lan(uplink))
+    elif isinstance(uplink, ForeignNetns):
+        raw["name"] = uplink.name
+    return raw
+
+
+def _lan(uplink: Lan) -> dict[str, Any]:
+    """What differs from the defaults; the names of the model are those of the file but for two."""
+    raw: dict[str, Any] = {}
+    for field in fields(uplink):
+        value = getattr(uplink, field.name)
+        if value == field.default or field.name == "dhcp":
+            continue
+        if field.name == "addresses":
+            raw["address"] = [str(a) for a in value]
+        elif field.name == "gateways":
+            raw["gateway"] = str(value[0]) if len(value) == 1 else [str(a) for a in value]
+        else:
+            raw[field.name] = value
     return raw
 
 

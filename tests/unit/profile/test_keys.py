@@ -10,7 +10,20 @@ from pathlib import Path
 import pytest
 
 from netjail.profile import keys, reference, switch, toml
-from netjail.profile.model import Dns, Link, NoUplink, Peer, Profile, Veth, WireGuard
+from netjail.profile.model import (
+    Bridge,
+    Device,
+    Dns,
+    ForeignNetns,
+    Ipvlan,
+    Link,
+    Macvlan,
+    NoUplink,
+    Peer,
+    Profile,
+    Veth,
+    WireGuard,
+)
 from tests.unit.profile.examples import OTHER, PRIVATE
 
 DOC = Path(__file__).parents[3] / "docs" / "profile.md"
@@ -34,6 +47,9 @@ def test_every_field_of_the_model_has_a_key() -> None:
     assert leaves("uplink", "wireguard") - {"kind"} == {
         renamed.get(f, f) for f in fields(WireGuard)
     }
+    for cls in (Device, Macvlan, Ipvlan, Bridge, ForeignNetns):
+        names = {{"addresses": "address", "gateways": "gateway"}.get(f, f) for f in fields(cls)}
+        assert leaves("uplink", cls.kind) - {"kind"} == names - {"dhcp"}
     assert leaves("uplink.peer") == fields(Peer)
     assert leaves("dns") == fields(Dns)
 
