@@ -13,6 +13,7 @@ from functools import partial
 from typing import Protocol
 
 from netjail.daemon import log
+from netjail.daemon.filewatch import FileWatch
 from netjail.daemon.loop import Loop, Timer
 from netjail.daemon.rooms import Adopted, Process, Rooms, Say
 from netjail.daemon.state import Registry
@@ -33,8 +34,6 @@ IDLE_SECONDS = 2.0
 IDLE_AGAIN_SECONDS = 10.0
 """The same where it was brought up once more meanwhile, or where this helper has not seen the last
 program end."""
-
-SILENT = "the tunnel does not answer; nothing can leave until it does"
 
 
 class Actions(Protocol):
@@ -58,6 +57,8 @@ class Keeper:
         self._ended = False
         self._processes = Deaths(loop, self._process_ended)
         self._process_names: dict[tuple[str, int], str] = {}
+        self._files = FileWatch(loop, self._follow)
+        self._following: set[str] = set()
         self._repairs: dict[str, Timer] = {}
         self._delays: dict[str, float] = {}
         self._up_at: dict[str, float] = {}
@@ -107,6 +108,8 @@ class Keeper:
         if self._ended:
             return
         self._up_at[name] = time.monotonic()
+        if processes:
+            self._follow_files(name)
         for process in processes:
             if self._processes.add(name, process.pid, process.alive):
                 self._process_names[name, process.pid] = process.name
@@ -122,6 +125,7 @@ class Keeper:
         for pid in self._processes.pids(name):
             self._process_names.pop((name, pid), None)
         self._processes.drop(name)
+        self._files.drop(name)
         timer = self._repairs.pop(name, None)
         if timer is not None:
             timer.cancel()
@@ -178,6 +182,40 @@ class Keeper:
 
         self._turns.submit([name], job)
 
+    # Leases ------------------------------------------------------------------------------------
+
+    def _follow_files(self, name: str) -> None:
+        """Watch what the jail's DHCP clients write, and read what is there already."""
+
+        def look() -> None:
+            paths = self._rooms.engine.follows(name)
+            if paths:
+                self._loop.call_soon(partial(self._watch_files, name, paths))
+
+        self._workers.run(_logged(look, name))
+
+    def _watch_files(self, name: str, paths: Sequence[str]) -> None:
+        if self._ended or not self._registry.get(name).live:
+            return
+        self._files.add(name, paths)
+        self._follow(name)
+
+    def _follow(self, name: str) -> None:
+        """Once more after the one that is waiting for its turn is enough, however often called."""
+        if name in self._following or self._ended:
+            return
+        self._following.add(name)
+
+        def job(_turn: Turn) -> None:
+            self._following.discard(name)
+            if self._ended or not self._registry.get(name).live:
+                return
+            if self._rooms.engine.follow(name):
+                log.info(f"{name}: its lease has changed")
+                self._ask_one(name)
+
+        self._turns.submit([name], lambda turn: _logged(partial(job, turn), name)())
+
     # Tunnels that do not answer ----------------------------------------------------------------
 
     def _poll_answers(self) -> None:
@@ -201,8 +239,17 @@ class Keeper:
             self._poll_answers()
 
     def _ask_one(self, name: str) -> None:
+        engine = self._rooms.engine
         try:
-            answering = self._rooms.engine.answering(name)
+            lost = engine.lost(name)
+            if lost is not None and self._registry.move(
+                name, "failed", lost, only_from=("up", "degraded")
+            ):
+                log.warning(f"{name}: {lost}")
+                self._loop.call_soon(partial(self._repair_later, name))
+                return
+            answering = engine.answering(name)
+            silent = f"{engine.silence(name)}; nothing can leave until that changes"
         except NetjailError as error:
             log.debug(f"{name}: cannot tell whether the tunnel answers: {error}")
             return
@@ -211,11 +258,11 @@ class Keeper:
             return  # no tunnel, or an idle one: nothing to judge by
         if answering:
             if self._registry.move(name, "up", only_from=("degraded",)):
-                log.info(f"{name}: the tunnel answers again")
+                log.info(f"{name}: answered again")
         elif time.time() - (entry.since or 0) > ANSWER_GRACE and self._registry.move(
-            name, "degraded", SILENT, only_from=("up",)
+            name, "degraded", silent, only_from=("up",)
         ):
-            log.warning(f"{name}: {SILENT}")
+            log.warning(f"{name}: {silent}")
 
     # Jails that stop when idle -----------------------------------------------------------------
 

@@ -137,7 +137,7 @@ class Operations:
             stop=profile.stop,
             processes=tuple(up.processes),
             profile=profile,
-            tunnel=profile.uplink.kind == "wireguard",
+            tunnel=profile.uplink.kind not in ("veth", "none"),
         )
         self._watch.jail_up(name, up.processes)
         if up.changed:
@@ -210,7 +210,8 @@ class Operations:
             self._registry.move(name, "up", only_from=("degraded",))
         elif answered is False:
             reason = (
-                f"the tunnel has not answered within {seconds:g} s; nothing can leave until it does"
+                f"{self._rooms.engine.silence(name)} within {seconds:g} s; nothing can leave until "
+                "that changes"
             )
             if self._registry.move(name, "degraded", reason, only_from=("up",)):
                 log.warning(f"{name}: {reason}")

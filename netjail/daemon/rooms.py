@@ -118,6 +118,22 @@ class Engine(Protocol):
         """The live part of a switch's status; None: it is not up."""
         ...
 
+    def silence(self, name: str) -> str:
+        """What it is that does not answer, as the begin of a sentence."""
+        ...
+
+    def lost(self, name: str) -> str | None:
+        """What of the host's a jail has lost that it stood on, as a sentence."""
+        ...
+
+    def follows(self, name: str) -> Sequence[str]:
+        """Files that grow when there is something to `follow`."""
+        ...
+
+    def follow(self, name: str) -> bool:
+        """Take up what the processes of a jail have to say. Whether anything has changed."""
+        ...
+
     def write_again(self) -> None:
         """Somebody has deleted what it keeps in /run/netjail."""
         ...

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from netjail.engine import (
     doors,
     drivers,
     files,
+    following,
     gate,
     ns,
     plan,
@@ -29,8 +29,8 @@ from netjail.engine import (
     status,
     switchstatus,
     view,
-    wg,
 )
+from netjail.engine.answers import Answers
 from netjail.engine.context import Context
 from netjail.engine.hostfacts import HostFacts, Subnets
 from netjail.engine.hostnet import HostNet
@@ -45,6 +45,7 @@ from netjail.profile.model import Profile
 from netjail.uplinks import registry
 from netjail.uplinks.facts import Subnet
 from netjail.uplinks.wanted import Netns, Resource, VethPair, WireGuardDevice
+from netjail.uplinks.wanted_lan import AdoptedNetns
 
 if TYPE_CHECKING:
     from netjail.leaks.model import Facts
@@ -81,7 +82,7 @@ def _silent(_text: str) -> None:
     pass
 
 
-class Engine:
+class Engine(Answers):
     """One per helper. Must be made in the host's network and mount namespace."""
 
     def __init__(self) -> None:
@@ -181,8 +182,13 @@ class Engine:
         missing = self._missing(found)
         if not missing and gate.is_open(profile.name) and found.digest == digest:
             wanted = found.resources
-            if not profile.links or self._wanted(profile, progress, _subnet_of(found)) == wanted:
+            if (
+                not profile.links
+                or self._wanted(profile, progress, _subnet_of(found), found) == wanted
+            ):
                 return Up(repaired, self._processes(found))
+        if any(isinstance(resource, AdoptedNetns) for resource in missing):
+            raise following.gone(found.netns, profile.name)
         if any(isinstance(resource, Netns) for resource in missing):
             # somebody deleted its name; what runs in it goes on, if we hold the namespace itself
             held = self._held.get(profile.name)
@@ -227,7 +233,7 @@ class Engine:
         missing: Collection[Resource],
         progress: Progress,
     ) -> Up:
-        wanted = self._wanted(profile, progress, _subnet_of(found))
+        wanted = self._wanted(profile, progress, _subnet_of(found), found)
         conflicts.check_links(profile.name, wanted, self._records)
         steps = plan.difference(found.resources, wanted, missing)
         steps += _changed_secrets(steps, found, digest, wanted)
@@ -255,14 +261,25 @@ class Engine:
         return Up(True, self._processes(context.record))
 
     def _wanted(
-        self, profile: Profile, progress: Progress, subnet: Subnet | None
+        self,
+        profile: Profile,
+        progress: Progress,
+        subnet: Subnet | None,
+        standing: Record | None = None,
     ) -> tuple[Resource, ...]:
-        facts = HostFacts(self._subnets, progress, subnet, self._switches.on_host)
+        facts = HostFacts(
+            self._subnets,
+            progress,
+            subnet,
+            records=self._records,
+            standing=standing,
+            on_host=self._switches.on_host,
+        )
         return registry.describe(profile, facts)
 
     def _finish(self, context: Context) -> None:
         """The last steps: from here on the jail may be entered."""
-        netns = context.record.find(Netns).name
+        netns = context.record.netns
         identity = ns.identity(ns.path_of(netns))
         assert identity is not None
         context.record = replace(context.record, namespace=identity, state=record.UP)
@@ -278,7 +295,7 @@ class Engine:
         if found.profile in self._held or found.namespace is None:
             return
         try:
-            fd = ns.open_named(names.netns_name(found.profile))
+            fd = ns.open_named(found.netns)
         except NetjailError:
             return
         if ns.identity_of(fd) == found.namespace:
@@ -355,8 +372,14 @@ class Engine:
         if found is not None and found.state == record.UP:
             standing, missing = found.resources, self._missing(found)
         subnet = _subnet_of(found) if standing else None
-        subnets = held if standing else _Dry(held)
-        facts = HostFacts(subnets, progress, subnet, self._switches.on_host)
+        facts = HostFacts(
+            held.looked_at() if not standing else held,
+            progress,
+            subnet,
+            records=self._records,
+            standing=found if standing else None,
+            on_host=self._switches.on_host,
+        )
         wanted = registry.describe(profile, facts)
         if not standing:
             conflicts.check(profile.name, wanted, self._records)
@@ -397,40 +420,6 @@ class Engine:
             return None
         return switchstatus.read(found, self._switches.users(name))
 
-    # -- tunnels ---------------------------------------------------------------------------------
-
-    def wait_answer(self, name: str, seconds: float, progress: Progress = _silent) -> bool | None:
-        """Wait for the first handshake of a tunnel. None where there is nothing to wait for."""
-        found = self._records.get(name)
-        device = None if found is None else found.find(WireGuardDevice)
-        if found is None or device is None:
-            return None
-        progress("waiting for the tunnel's first handshake")
-        return wg.wait_handshake(device, found.process(wg.USERSPACE), found.since, seconds)
-
-    def answering(self, name: str) -> bool | None:
-        """Whether the tunnel's other end answers. None: nothing to judge by.
-
-        WireGuard is silent when idle, so an old handshake alone means nothing; it is one with
-        bytes sent since the last look and none received that tells.
-        """
-        found = self._records.get(name)
-        device = None if found is None else found.find(WireGuardDevice)
-        if found is None or device is None:
-            return None
-        peers = wg.show(device, found.process(wg.USERSPACE) is not None)
-        newest = max((p.latest_handshake or 0 for p in peers), default=0)
-        sent, received = sum(p.sent for p in peers), sum(p.received for p in peers)
-        before = self._traffic.get(name)
-        self._traffic[name] = (sent, received)
-        if newest and time.time() - newest < 180:
-            return True
-        if not newest:
-            return False if sent else None
-        if before is None or (sent, received) == before:
-            return None
-        return received != before[1]
-
     def host_changed(self) -> None:
         """The host's addresses, routes or rules changed: follow in what depends on them."""
         self._host.refresh()
@@ -449,14 +438,6 @@ class Engine:
     def _notify(self, phase: str, number: int, resource: Resource | None) -> None:
         if observer is not None:
             observer(phase, number, resource)
-
-
-class _Dry(Subnets):
-    """Looks whether a subnet is taken without taking it."""
-
-    def __init__(self, real: Subnets) -> None:
-        super().__init__()
-        self._taken = dict(real._taken)
 
 
 def _adopted(found: Record, state: str, reason: str | None) -> Adopted:

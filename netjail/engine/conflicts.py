@@ -11,15 +11,17 @@ from netjail.engine import ns
 from netjail.engine.netlink import is_foreign
 from netjail.engine.record import Records
 from netjail.errors import NetjailError
-from netjail.uplinks.wanted import Resource, VethPair, WireGuardDevice
+from netjail.uplinks.wanted import Netns, Resource, VethPair, WireGuardDevice
+from netjail.uplinks.wanted_lan import BridgePort
 from netjail.uplinks.wanted_links import SwitchPort
 
 
 def check(profile: str, wanted: Collection[Resource], records: Records) -> None:
     """Raises NetjailError("conflict") for whatever has a name that one of `wanted` needs."""
-    check_name(profile)
     for resource in wanted:
-        if isinstance(resource, VethPair):
+        if isinstance(resource, Netns):
+            check_name(profile)
+        elif isinstance(resource, VethPair | BridgePort):
             _check_interface(None, resource.host_if)
             _check_other_profiles(profile, resource.host_if, records)
         elif isinstance(resource, WireGuardDevice):

@@ -7,7 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from netjail.engine import bridge, hostport, links, ns, ovs, pinned, veth, view, wg
+from netjail.engine import (
+    bridge,
+    device,
+    dhcp,
+    hostport,
+    lan,
+    links,
+    ns,
+    ovs,
+    pinned,
+    veth,
+    view,
+    wg,
+)
 from netjail.engine.context import Context
 from netjail.errors import NetjailError
 from netjail.uplinks.wanted import (
@@ -19,6 +32,14 @@ from netjail.uplinks.wanted import (
     Resource,
     VethPair,
     WireGuardDevice,
+)
+from netjail.uplinks.wanted_lan import (
+    AdoptedNetns,
+    BridgePort,
+    ChildLink,
+    DhcpClient,
+    HostDevice,
+    Station,
 )
 from netjail.uplinks.wanted_links import (
     CrossLink,
@@ -39,7 +60,7 @@ class Driver:
     undo: Callable[[Any, Context], None]
 
 
-def _netns_present(wanted: Netns, context: Context) -> bool:
+def _netns_present(wanted: Netns | AdoptedNetns, context: Context) -> bool:
     found = ns.identity(ns.path_of(wanted.name))
     return found is not None and found == context.record.namespace
 
@@ -52,6 +73,13 @@ def _make_netns(wanted: Netns, context: Context) -> None:
         raise NetjailError(
             "conflict", f"a network namespace {wanted.name} exists that netjail did not make"
         ) from None
+
+
+def _adopt_netns(wanted: AdoptedNetns, context: Context) -> None:
+    found = ns.identity(ns.path_of(wanted.name))
+    if found is None:
+        raise NetjailError("conflict", f"the network namespace {wanted.name} is gone")
+    context.own_namespace(found)
 
 
 def _files_undo(wanted: Files, _context: Context) -> None:
@@ -91,6 +119,12 @@ _DRIVERS: dict[type, Driver] = {
     SwitchBridge: Driver(bridge.present, bridge.apply, bridge.undo),
     OvsBridge: Driver(ovs.present, ovs.apply, ovs.undo),
     SwitchHostPort: Driver(hostport.present, hostport.apply, hostport.undo),
+    AdoptedNetns: Driver(_netns_present, _adopt_netns, undo=lambda _wanted, _context: None),
+    HostDevice: Driver(device.present, device.apply, device.undo),
+    ChildLink: Driver(lan.child_present, lan.apply_child, lan.undo_child),
+    BridgePort: Driver(lan.port_present, lan.apply_port, lan.undo_port),
+    Station: Driver(lan.station_present, lan.apply_station, lan.undo_station),
+    DhcpClient: Driver(dhcp.present, dhcp.apply, dhcp.undo),
 }
 
 

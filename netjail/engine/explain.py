@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from netjail import names
-from netjail.engine import explain_links, nft
+from netjail.engine import explain_lan, explain_links, nft
 from netjail.uplinks.wanted import (
     DnsRelay,
     Files,
@@ -14,6 +14,14 @@ from netjail.uplinks.wanted import (
     Resource,
     VethPair,
     WireGuardDevice,
+)
+from netjail.uplinks.wanted_lan import (
+    AdoptedNetns,
+    BridgePort,
+    ChildLink,
+    DhcpClient,
+    HostDevice,
+    Station,
 )
 from netjail.uplinks.wanted_links import (
     CrossLink,
@@ -36,6 +44,7 @@ _UNDO = {
     SwitchBridge: "remove the bridge",
     OvsBridge: "remove the bridge of Open vSwitch",
     SwitchHostPort: "remove the host's port",
+    **explain_lan.UNDO,
 }
 
 
@@ -57,6 +66,8 @@ def _removal(resource: Resource) -> str | None:
             return f"ip -n {resource.netns} link del {resource.jail_if}"
         case SwitchHostPort():
             return f"ip link del {resource.host_if}"
+        case AdoptedNetns() | HostDevice() | ChildLink() | BridgePort() | Station() | DhcpClient():
+            return explain_lan.removal(resource)
     return None
 
 
@@ -86,6 +97,8 @@ def _making(resource: Resource) -> tuple[str, list[str]]:
             ]
         case WireGuardDevice():
             return _wireguard(resource)
+        case AdoptedNetns() | HostDevice() | ChildLink() | BridgePort() | Station() | DhcpClient():
+            return explain_lan.making(resource)
         case _:
             return explain_links.making(resource)
 

@@ -14,7 +14,9 @@ from ipaddress import IPv4Network, ip_address
 
 from netjail import names
 from netjail.engine import hostdns, ns, process, sysctl
+from netjail.engine.lanfacts import LanFacts
 from netjail.engine.netlink import Socket, index_of
+from netjail.engine.record import Record, Records
 from netjail.errors import NetjailError
 from netjail.profile import store, switches
 from netjail.profile.model import Address, Endpoint, Profile
@@ -42,6 +44,12 @@ class Subnets:
         with self._lock:
             return self._taken.setdefault(network, profile) == profile
 
+    def looked_at(self) -> Subnets:
+        """A copy: what is given out of it is given to nobody."""
+        copy = Subnets()
+        copy._taken = dict(self._taken)
+        return copy
+
     def release(self, profile: str) -> None:
         """Give back what the profile has."""
         with self._lock:
@@ -49,7 +57,7 @@ class Subnets:
                 del self._taken[network]
 
 
-class HostFacts:
+class HostFacts(LanFacts):
     """`netjail.uplinks.facts.Facts`, read from the kernel and the host's files."""
 
     def __init__(
@@ -57,9 +65,13 @@ class HostFacts:
         subnets: Subnets,
         progress: Callable[[str], None],
         subnet: Subnet | None = None,
+        *,
+        records: Records | None = None,
+        standing: Record | None = None,
         on_host: Callable[[Switch], bool] = lambda _switch: False,
     ) -> None:
-        """`subnet`: the one the jail has already, when it is up. `on_host`: see `Facts`."""
+        """`subnet`, `standing`: what the jail has, when it is up. `on_host`: see `Facts`."""
+        super().__init__(records, standing)
         self.on_host = on_host
         self._subnets = subnets
         self._progress = progress

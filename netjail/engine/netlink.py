@@ -28,7 +28,7 @@ NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP = 0x1, 0x4, 0x300
 NLM_F_EXCL, NLM_F_CREATE, NLM_F_REPLACE = 0x200, 0x400, 0x100
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
-RTM_NEWADDR, RTM_GETADDR = 20, 22
+RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 RTM_GETNEIGH = 30
 RTM_NEWRULE, RTM_DELRULE, RTM_GETRULE = 32, 33, 34
@@ -43,9 +43,21 @@ _RTMSG = struct.Struct("=BBBBBBBBI")  # family, dst, src, tos, table, proto, sco
 _FIBRULE = struct.Struct("=BBBBBxxBI")  # family, dst, src, tos, table, action, flags
 _U32 = struct.Struct("=I")
 # linux/if_link.h, if_addr.h, rtnetlink.h, fib_rules.h, veth.h
-_IFLA = {"ifname": 3, "mtu": 4, "linkinfo": 18, "group": 27, "net_ns_fd": 28, "ext_mask": 29}
+_IFLA = {
+    "address": 1,
+    "ifname": 3,
+    "mtu": 4,
+    "link": 5,
+    "master": 10,
+    "linkinfo": 18,
+    "group": 27,
+    "net_ns_fd": 28,
+    "ext_mask": 29,
+}
 _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
-_IFA_ADDRESS, _IFA_LOCAL = 1, 2
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_CACHEINFO = 1, 2, 6
+_CACHEINFO = struct.Struct("=IIII")  # preferred and valid for so many seconds, two time stamps
+_RTNH_F_ONLINK = 4
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_TABLE = 1, 4, 5, 6, 15
 _FRA_IIFNAME, _FRA_PRIORITY, _FRA_TABLE = 3, 6, 15
 _RTEXT_FILTER_SKIP_STATS = 8
@@ -110,12 +122,53 @@ def _packed(address: str) -> bytes:
     return socket.inet_pton(_family(address), address)
 
 
-def new_veth(host_if: str, jail_if: str, jail_ns: int, mtu: int, group: int) -> Request:
-    """A veth pair whose other end is born in the namespace open as `jail_ns`."""
-    peer = _links(ifname=jail_if, mtu=mtu, net_ns_fd=jail_ns)
+def new_veth(
+    host_if: str, jail_if: str, jail_ns: int, mtu: int, group: int, *, mac: str | None = None
+) -> Request:
+    """A veth pair whose other end is born in the namespace open as `jail_ns`, with `mac`.
+
+    The host end then has a high one: a bridge takes the lowest of its ports' for its own.
+    """
+    more: dict[str, Any] = {} if mac is None else {"address": _mac(mac)}
+    here: dict[str, Any] = {} if mac is None else {"address": b"\xfe" + _mac(mac)[1:]}
+    peer = _links(ifname=jail_if, mtu=mtu, net_ns_fd=jail_ns, **more)
     data = _nla(_IFLA_INFO_DATA, _nla(_VETH_INFO_PEER, peer))
     info = _nla(_IFLA_INFO_KIND, "veth") + data
-    body = _links(ifname=host_if, mtu=mtu, group=group, linkinfo=info)
+    body = _links(ifname=host_if, mtu=mtu, group=group, linkinfo=info, **here)
+    return Request(RTM_NEWLINK, _CREATE, body)
+
+
+def _mac(text: str) -> bytes:
+    return bytes.fromhex(text.replace(":", ""))
+
+
+_CHILD_MODES = {
+    "macvlan": {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8},
+    "ipvlan": {"l2": 0, "l3": 1},
+}
+
+
+def new_child(
+    kind: str,
+    jail_if: str,
+    jail_ns: int,
+    *,
+    parent: int,
+    mode: str,
+    mtu: int,
+    group: int,
+    mac: str | None,
+) -> Request:
+    """A macvlan or ipvlan on the link `parent` of this namespace, born in the one open as
+    `jail_ns`. EOPNOTSUPP where the kernel has no such kind."""
+    number = _CHILD_MODES[kind][mode]
+    # IFLA_MACVLAN_MODE has 32 bits, IFLA_IPVLAN_MODE 16
+    value = _U32.pack(number) if kind == "macvlan" else struct.pack("=H", number)
+    info = _nla(_IFLA_INFO_KIND, kind) + _nla(_IFLA_INFO_DATA, _nla(1, value))
+    more: dict[str, Any] = {} if mac is None else {"address": _mac(mac)}
+    body = _links(
+        ifname=jail_if, mtu=mtu, group=group, link=parent, net_ns_fd=jail_ns, linkinfo=info, **more
+    )
     return Request(RTM_NEWLINK, _CREATE, body)
 
 
@@ -126,7 +179,7 @@ def new_wireguard(name: str, mtu: int, group: int) -> Request:
 
 
 def set_link(index: int, *, up: bool | None = None, **attrs: int | str) -> Request:
-    """Change a link. Keywords: ifname, mtu, group, net_ns_fd."""
+    """Change a link. Keywords: ifname, mtu, group, master, net_ns_fd."""
     flags, change = (0, 0) if up is None else (IFF_UP if up else 0, IFF_UP)
     return Request(RTM_SETLINK, _CHANGE, _links(index, flags, change, **attrs))
 
@@ -136,15 +189,28 @@ def del_link(index: int) -> Request:
     return Request(RTM_DELLINK, _CHANGE, _links(index))
 
 
-def new_address(index: int, interface: str) -> Request:
-    """Add an address given with its prefix length; IPv6 without duplicate address detection."""
+def new_address(
+    index: int, interface: str, *, left: int | None = None, detect: bool = False
+) -> Request:
+    """Add an address given with its prefix length, for `left` seconds (None: for ever); IPv6
+    without duplicate address detection unless `detect`."""
     address, _, length = interface.partition("/")
     family, packed = _family(address), _packed(address)
     body = _nla(_IFA_ADDRESS, packed)
-    flags = IFA_F_NODAD
+    flags = 0 if detect else IFA_F_NODAD
     if family == socket.AF_INET:
         body, flags = _nla(_IFA_LOCAL, packed) + body, 0
+    if left is not None:
+        body += _nla(_IFA_CACHEINFO, _CACHEINFO.pack(left, left, 0, 0))
     return Request(RTM_NEWADDR, _REPLACE, _IFADDR.pack(family, int(length), flags, 0, index) + body)
+
+
+def del_address(index: int, interface: str) -> Request:
+    """Remove an address given with its prefix length."""
+    address, _, length = interface.partition("/")
+    family = _family(address)
+    body = _nla(_IFA_LOCAL, _packed(address))
+    return Request(RTM_DELADDR, _CHANGE, _IFADDR.pack(family, int(length), 0, 0, index) + body)
 
 
 def route(
@@ -155,9 +221,11 @@ def route(
     table: int = RT_TABLE_MAIN,
     kind: int = 1,
     metric: int | None = None,
+    onlink: bool = False,
     delete: bool = False,
 ) -> Request:
-    """A route to a network ("0.0.0.0/0" for the default). `kind` 1 unicast, 7 unreachable."""
+    """A route to a network ("0.0.0.0/0" for the default). `kind` 1 unicast, 7 unreachable;
+    `onlink`: the gateway is on the link, whatever the addresses say."""
     address, _, length = destination.partition("/")
     attrs = _nla(_RTA_TABLE, table)
     if int(length):
@@ -178,7 +246,7 @@ def route(
         4,
         253 if link_scope else 0,
         kind,
-        0,
+        _RTNH_F_ONLINK if onlink else 0,
     )
     return Request(
         RTM_DELROUTE if delete else RTM_NEWROUTE,

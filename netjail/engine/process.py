@@ -28,6 +28,8 @@ PACKAGES = {
     "ovsdb-tool": "openvswitch-switch",
     "ovsdb-server": "openvswitch-switch",
     "ovs-vswitchd": "openvswitch-switch",
+    "prlimit": "util-linux",
+    "setpriv": "util-linux",
 }
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where the helper looks for programs, whatever PATH it was started with."""
@@ -91,10 +93,19 @@ def run(argv: list[str], *, stdin: str = "", timeout: float = 30) -> str:
     return done.stdout
 
 
-def start(name: str, argv: list[str], log: str, env: dict[str, str] | None = None) -> Process:
+def start(
+    name: str,
+    argv: list[str],
+    log: str,
+    env: dict[str, str] | None = None,
+    *,
+    cwd: str = "/",
+    stdout: int | None = None,
+) -> Process:
     """Start a program in the calling thread's namespace, in a session of its own, logging to `log`.
 
-    It keeps no descriptor of ours but the log, so that nobody waits on a pipe it holds.
+    It keeps no descriptor of ours but the log and, where that is not its standard output as well,
+    the file open as `stdout`, so that nobody waits on a pipe it holds.
     """
     argv = [program(argv[0]), *argv[1:]]
     fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -102,9 +113,9 @@ def start(name: str, argv: list[str], log: str, env: dict[str, str] | None = Non
         child = subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
-            stdout=fd,
+            stdout=fd if stdout is None else stdout,
             stderr=fd,
-            cwd="/",
+            cwd=cwd,
             env={"PATH": PATH, "LC_ALL": "C", **(env or {})},
             start_new_session=True,
         )
@@ -156,10 +167,13 @@ def reap(pid: int) -> None:
         pass
 
 
-def find(argv: list[str], name: str, user: int = 0) -> Process | None:
+def find(
+    argv: list[str], name: str, user: int = 0, network: tuple[int, int] | None = None
+) -> Process | None:
     """The process started with exactly this argument list (its first word apart), in our mount
     namespace: what a helper that was killed between start and record has left behind. It is
-    root's, or that of the `user` it becomes: anybody may call a program of his own so."""
+    root's, or that of the `user` it becomes: anybody may call a program of his own so. `network`:
+    device and inode of the network namespace that it is in."""
     ours = own_mounts()
     wanted = [word.encode() for word in argv[1:]]
     for entry in os.listdir("/proc"):
@@ -173,6 +187,10 @@ def find(argv: list[str], name: str, user: int = 0) -> Process | None:
             mounts = os.stat(f"/proc/{entry}/ns/mnt")
             if (mounts.st_dev, mounts.st_ino) != ours or not _is_of(entry, user):
                 continue
+            if network is not None:
+                net = os.stat(f"/proc/{entry}/ns/net")
+                if (net.st_dev, net.st_ino) != network:
+                    continue
         except OSError:
             continue
         started = start_time(int(entry))

@@ -9,7 +9,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from netjail import names
 from netjail.engine.record import Record
+from netjail.uplinks.wanted_lan import AdoptedNetns
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -31,17 +33,28 @@ def inside(records: Sequence[Record], known: Sequence[Record]) -> list[Program]:
     """All processes in the namespaces of `records`, by pid; those that serve a jail of `known`
     (the wireguard-go of a tunnel that goes through another jail) are not programs."""
     # By what the link says: stat(2) would tell the same, and take twice as long for each process.
-    wanted = {f"net:[{r.namespace[1]}]": r.profile for r in records if r.namespace is not None}
+    wanted = [(f"net:[{r.namespace[1]}]", r) for r in records if r.namespace is not None]
     if not wanted:
         return []
     serving = {(p.pid, p.started) for r in known for p in r.processes}
     census = _census.take()
     found = [
-        _read(profile, pid, serving)
-        for namespace, profile in wanted.items()
+        _read(record.profile, pid, serving)
+        for namespace, record in wanted
         for pid in census.get(namespace, ())
+        if record.find(AdoptedNetns) is None or _sees_our_files(record.profile, pid)
     ]
     return sorted((p for p in found if p is not None), key=lambda program: program.pid)
+
+
+def _sees_our_files(profile: str, pid: int) -> bool:
+    """Whether we have started a program, or what started it: in a namespace that is somebody
+    else's are programs that are none of our business."""
+    try:
+        seen = os.readlink(f"/proc/{pid}/root/etc/resolv.conf")
+    except OSError:
+        return False
+    return seen == f"{names.view_dir(profile)}/dns/resolv.conf"
 
 
 class _Census:

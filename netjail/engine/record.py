@@ -15,7 +15,8 @@ from typing import Any
 from netjail import names
 from netjail.engine import files
 from netjail.engine.process import Process
-from netjail.uplinks.wanted import Resource, VethPair, from_json, to_json
+from netjail.uplinks.wanted import Netns, Resource, VethPair, from_json, to_json
+from netjail.uplinks.wanted_lan import AdoptedNetns, BridgePort
 
 STARTING, UP, STOPPING = "starting", "up", "stopping"
 
@@ -51,6 +52,12 @@ class Record:
     def process(self, name: str) -> Process | None:
         """The recorded process of that name."""
         return next((p for p in self.processes if p.name == name), None)
+
+    @property
+    def netns(self) -> str:
+        """The ip-netns(8) name of the jail's namespace, which may be somebody else's."""
+        found: Netns | AdoptedNetns = self.find(Netns) or self.find(AdoptedNetns)
+        return found.name
 
     def find(self, kind: type) -> Any:
         """The first resource of a class, or None."""
@@ -117,7 +124,7 @@ class Records:
 
     def _hold(self, record: Record) -> None:
         self._held[record.profile] = record
-        pair = record.find(VethPair)
+        pair = record.find(VethPair) or record.find(BridgePort)
         if pair is not None:
             self._host_ifs[pair.host_if] = record.profile
 
@@ -125,7 +132,7 @@ class Records:
         """Remove the jail's directory and the record with it. Idempotent."""
         files.remove_tree(f"{self.directory}/{profile}")
         found = self._held.pop(profile, None)
-        pair = None if found is None else found.find(VethPair)
+        pair = None if found is None else found.find(VethPair) or found.find(BridgePort)
         if pair is not None and self._host_ifs.get(pair.host_if) == profile:
             del self._host_ifs[pair.host_if]
 

@@ -7,12 +7,12 @@ import socket
 from typing import Any
 
 from netjail import names
-from netjail.engine import hostdns, ns, view, wg
+from netjail.engine import hostdns, ns, status_lan, view, wg
 from netjail.engine.netlink import NetlinkError, Socket
 from netjail.engine.process import Process
 from netjail.engine.record import UP, Record
 from netjail.errors import NetjailError
-from netjail.profile.model import Profile, Veth, WireGuard
+from netjail.profile.model import Bridge, Device, Ipvlan, Macvlan, Profile, Veth, WireGuard
 from netjail.uplinks.wanted import DnsRelay, Files, Masquerade, VethPair, WireGuardDevice
 from netjail.uplinks.wanted_links import CrossLink, SwitchPort
 
@@ -40,6 +40,7 @@ def read(record: Record | None, profile: Profile | None) -> dict[str, Any]:
         "neighbours": [],
         "links": [],
         "processes": [],
+        "leases": [],
     }
     if record is None or not up:
         return result
@@ -53,6 +54,8 @@ def read(record: Record | None, profile: Profile | None) -> dict[str, Any]:
     except (NetjailError, NetlinkError):
         return result
     _uplink(record, result)
+    status_lan.uplink(record, result["uplink"])
+    result["leases"] = status_lan.leases(record)
     return result
 
 
@@ -74,6 +77,12 @@ def _configured(profile: Profile | None) -> dict[str, Any]:
             found["endpoint"] = str(named[0]) if named else None
         case Veth() as pair:
             found["way_out"] = pair.interface
+        case Device() as lan:
+            found["way_out"] = lan.device
+        case Macvlan() | Ipvlan() as lan:
+            found["way_out"] = lan.parent
+        case Bridge() as lan:
+            found["way_out"] = lan.bridge
     return found
 
 
@@ -83,6 +92,7 @@ def _network(netlink: Socket, record: Record, result: dict[str, Any]) -> None:
     own = {
         record.find(VethPair) and names.VETH_IF,
         record.find(WireGuardDevice) and names.TUNNEL_IF,
+        *status_lan.interfaces(record),
     }
     for index, link in links.items():
         if called[index] in own:

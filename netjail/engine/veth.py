@@ -89,12 +89,17 @@ def present(wanted: VethPair, _context: Context) -> bool:
 
 
 def undo(wanted: VethPair, context: Context) -> None:
-    """Remove the pair. When the whole jail goes the kernel does it, so the host end is only shut:
-    deleting waits for RCU, 20 to 40 ms."""
-    if context.whole:
-        _shut(wanted.host_if)
-    elif not is_foreign(wanted.host_if):
-        remove(wanted.host_if)
+    """Remove the pair. Idempotent."""
+    discard(wanted.host_if, context.whole)
+
+
+def discard(host_if: str, whole: bool) -> None:
+    """Remove a pair by its host end. When the `whole` jail goes the kernel does it, so the host end
+    is only shut: deleting waits for RCU, 20 to 40 ms."""
+    if whole:
+        _shut(host_if)
+    elif not is_foreign(host_if):
+        remove(host_if)
 
 
 def _shut(name: str) -> None:

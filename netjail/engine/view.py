@@ -22,6 +22,7 @@ _HOSTS_SOURCES = frozenset({"files", "dns", "myhostname"})
 def make(wanted: Files) -> None:
     """Write the view and /etc/netns. Raises NetjailError."""
     base = names.view_dir(wanted.profile)
+    netns = f"{names.NETNS_ETC_DIR}/{wanted.netns}"
     for part in ("", "/etc", "/dns", "/resolve", "/empty"):
         files.directory(base + part)
     update(wanted)
@@ -29,10 +30,10 @@ def make(wanted: Files) -> None:
     for name in ("resolv.conf", "stub-resolv.conf"):
         files.symlink(f"{base}/dns/resolv.conf", f"{base}/resolve/{name}")
     nsswitch = _nsswitch()
-    netns = f"{names.NETNS_ETC_DIR}/{wanted.netns}"
     if nsswitch is not None:
         files.write(f"{base}/etc/nsswitch.conf", nsswitch)
-        files.write(f"{netns}/nsswitch.conf", nsswitch)
+        if wanted.for_ip_netns:
+            files.write(f"{netns}/nsswitch.conf", nsswitch)
     if wanted.hosts:
         files.symlink(f"{base}/dns/hosts", f"{base}/etc/hosts")
     doors.hold()
@@ -40,9 +41,11 @@ def make(wanted: Files) -> None:
 
 def update(wanted: Files) -> None:
     """Write the files that may change while programs run, each in one rename."""
-    netns = f"{names.NETNS_ETC_DIR}/{wanted.netns}"
-    files.directory(netns)
-    for directory in (f"{names.view_dir(wanted.profile)}/dns", netns):
+    directories = [f"{names.view_dir(wanted.profile)}/dns"]
+    if wanted.for_ip_netns:
+        directories.append(f"{names.NETNS_ETC_DIR}/{wanted.netns}")
+        files.directory(directories[1])
+    for directory in directories:
         files.write(f"{directory}/resolv.conf", resolv_conf(wanted))
         if wanted.hosts:
             files.write(f"{directory}/hosts", hosts(wanted))
@@ -50,14 +53,17 @@ def update(wanted: Files) -> None:
 
 def present(wanted: Files) -> bool:
     """Whether the view stands and says what is wanted."""
-    netns = f"{names.NETNS_ETC_DIR}/{wanted.netns}/resolv.conf"
-    paths = (netns, f"{names.view_dir(wanted.profile)}/etc/resolv.conf")
+    paths = [f"{names.view_dir(wanted.profile)}/etc/resolv.conf"]
+    if wanted.for_ip_netns:
+        paths.append(f"{names.NETNS_ETC_DIR}/{wanted.netns}/resolv.conf")
     return all(read(path) == resolv_conf(wanted) for path in paths)
 
 
 def remove(wanted: Files) -> None:
     """Take the view and /etc/netns/NETNS away. Idempotent."""
     files.remove_tree(names.view_dir(wanted.profile))
+    if not wanted.for_ip_netns:
+        return
     files.remove_tree(f"{names.NETNS_ETC_DIR}/{wanted.netns}")
     try:
         os.rmdir(names.NETNS_ETC_DIR)

@@ -22,6 +22,7 @@ from ipaddress import (
     IPv6Interface,
     IPv6Network,
 )
+
 from netjail import names
 from netjail.profile.model import Address, Endpoint, Interface, Network
 

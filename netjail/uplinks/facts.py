@@ -29,6 +29,30 @@ class HostDns:
     origin: str
 
 
+@dataclass(frozen=True, slots=True)
+class HostDeviceFacts:
+    """An interface of the host as it is before it is moved away (see wanted_lan.HostDevice).
+
+    `only_way_out`: no default route of the host would be left without it.
+    """
+
+    index: int
+    phy: str | None
+    mtu: int
+    up: bool
+    addresses: tuple[str, ...]
+    routes: tuple[tuple[str, str, int], ...]
+    only_way_out: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ParentFacts:
+    """An interface of the host that others can be made on."""
+
+    mtu: int
+    wireless: bool
+
+
 class Facts(Protocol):
     """Answers about the host, each found only when asked for."""
 
@@ -64,6 +88,24 @@ class Facts(Protocol):
 
     def machine(self) -> str:
         """Something that no other machine has."""
+
+    def device(self, interface: str) -> HostDeviceFacts:
+        """An interface that can be moved away. Raises NetjailError where there is none."""
+
+    def parent(self, interface: str) -> ParentFacts:
+        """An interface that is up. Raises NetjailError where there is none."""
+
+    def bridge(self, interface: str) -> int:
+        """The MTU of a bridge of the host. Raises NetjailError where there is none."""
+
+    def leased(self, profile: str) -> HostDns:
+        """The resolvers of the profile's lease, none as long as it has none."""
+
+    def require_netns(self, name: str) -> None:
+        """Raises NetjailError where there is no such network namespace, or it is the host's."""
+
+    def netns_dns(self, name: str) -> HostDns:
+        """The resolvers that /etc/netns/NAME/resolv.conf names for ip-netns(8)."""
 
     def require_program(self, *names: str) -> None:
         """Raises missing-program with the package to install."""

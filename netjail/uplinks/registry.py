@@ -4,10 +4,22 @@
 from __future__ import annotations
 
 from netjail import names
-from netjail.profile.model import NoUplink, Profile, Veth, WireGuard
-from netjail.uplinks import links, none, veth, wireguard
+from netjail.profile.model import (
+    Bridge,
+    Device,
+    ForeignNetns,
+    Ipvlan,
+    Lan,
+    Macvlan,
+    NoUplink,
+    Profile,
+    Veth,
+    WireGuard,
+)
+from netjail.uplinks import bridge, device, ipvlan, links, macvlan, netns, none, veth, wireguard
 from netjail.uplinks.facts import Facts
 from netjail.uplinks.wanted import Files, Netns, Resource
+from netjail.uplinks.wanted_lan import AdoptedNetns
 
 
 def describe(profile: Profile, facts: Facts) -> tuple[Resource, ...]:
@@ -19,6 +31,17 @@ def describe(profile: Profile, facts: Facts) -> tuple[Resource, ...]:
             own = veth.describe(profile, uplink, facts)
         case NoUplink() as uplink:
             own = none.describe(profile, uplink, facts)
+        case Device() as uplink:
+            own = device.describe(profile, uplink, facts)
+        case Macvlan() as uplink:
+            own = macvlan.describe(profile, uplink, facts)
+        case Ipvlan() as uplink:
+            own = ipvlan.describe(profile, uplink, facts)
+        case Bridge() as uplink:
+            own = bridge.describe(profile, uplink, facts)
+        case ForeignNetns() as uplink:
+            own = netns.describe(profile, uplink, facts)
+            return (AdoptedNetns(uplink.name), files(profile, facts), *own)
     further = links.describe(profile, facts) if profile.links else ()
     return (Netns(names.netns_name(profile.name)), files(profile, facts), *own, *further)
 
@@ -26,12 +49,19 @@ def describe(profile: Profile, facts: Facts) -> tuple[Resource, ...]:
 def files(profile: Profile, facts: Facts) -> Files:
     """The jail's resolv.conf and hosts, from the profile's `dns`."""
     dns = profile.dns
+    foreign = profile.uplink if isinstance(profile.uplink, ForeignNetns) else None
     servers: tuple[str, ...] = tuple(str(server) for server in dns.servers)
     search: tuple[str, ...] = ()
     origin = "the profile"
     if dns.mode == "uplink" and isinstance(profile.uplink, WireGuard):
         servers = tuple(str(server) for server in profile.uplink.dns_servers)
         search, origin = profile.uplink.dns_search, "the tunnel's configuration"
+    elif dns.mode == "uplink" and isinstance(profile.uplink, Lan):
+        leased = facts.leased(profile.name)
+        servers, search, origin = leased.servers, leased.search, leased.origin
+    elif dns.mode == "uplink" and isinstance(profile.uplink, ForeignNetns):
+        found = facts.netns_dns(profile.uplink.name)
+        servers, search, origin = found.servers, found.search, found.origin
     elif dns.mode == "host":
         host = facts.dns()
         search, origin, servers = host.search, host.origin, host.servers
@@ -39,7 +69,8 @@ def files(profile: Profile, facts: Facts) -> Files:
             servers, origin = facts.subnet(profile.name).gateways[:1], "a relay to the host"
     return Files(
         profile=profile.name,
-        netns=names.netns_name(profile.name),
+        netns=foreign.name if foreign else names.netns_name(profile.name),
+        for_ip_netns=foreign is None,
         servers=servers,
         search=tuple(dict.fromkeys((*search, *dns.search))),
         origin=origin,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from netjail.uplinks import wanted_links
+from netjail.uplinks import wanted_lan, wanted_links
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class Files:
     """What programs in the jail see in place of the host's files (DESIGN section 6).
 
     `hosts`: (name, address) lines that come after the host's own; None leaves /etc/hosts alone.
+    `for_ip_netns`: whether /etc/netns/NETNS, where ip-netns(8) looks, is ours to write.
     """
 
     profile: str
@@ -33,6 +34,7 @@ class Files:
     search: tuple[str, ...]
     origin: str
     hosts: tuple[tuple[str, str], ...] = ()
+    for_ip_netns: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,7 @@ Resource = (
     | DnsRelay
     | WireGuardDevice
     | wanted_links.LinkResource
+    | wanted_lan.LanResource
 )
 
 _KINDS: dict[str, type] = {
@@ -124,6 +127,7 @@ _KINDS: dict[str, type] = {
         DnsRelay,
         WireGuardDevice,
         *wanted_links.KINDS,
+        *wanted_lan.KINDS,
     )
 }
 _SECRET = frozenset({"config"})

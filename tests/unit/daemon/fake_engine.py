@@ -95,6 +95,8 @@ class FakeEngine:
     inside: list[FakeProgram] = field(default_factory=list)
     answers: dict[str, bool | None] = field(default_factory=dict)
     stuck: set[str] = field(default_factory=set)
+    gone: dict[str, str] = field(default_factory=dict)
+    files: dict[str, list[str]] = field(default_factory=dict)
     down_seconds: float = 0.0
     switched: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -164,6 +166,19 @@ class FakeEngine:
             for each in self.inside
             if (names is None or each.profile in names) and _runs(each.pid)
         ]
+
+    def silence(self, name: str) -> str:
+        return "the tunnel does not answer"
+
+    def lost(self, name: str) -> str | None:
+        return self.gone.get(name)
+
+    def follows(self, name: str) -> list[str]:
+        return self.files.get(name, [])
+
+    def follow(self, name: str) -> bool:
+        self._enter("follow", name)
+        return True
 
     def host_changed(self) -> None:
         self._enter("host_changed", "")
