@@ -341,7 +341,9 @@ def read_profile(name: str, raw: Mapping[str, Any], report: Report) -> Profile |
     found_links = links.read_links(name, raw.get("link", []), kind, report)
     fixed = isinstance(uplink, Lan) and not uplink.dhcp
     dns = _dns(subtable(raw, "dns", report), kind, report, fixed)
-    if found_links and uplink is not None and dns is not None:
+    if found_links and isinstance(uplink, ForeignNetns):
+        report.problem(("link",), "would change the namespace, which is somebody else's")
+    elif found_links and uplink is not None and dns is not None:
         links.judge(found_links, uplink, dns, report)
     if report.bad() or uplink is None or dns is None:
         return None
