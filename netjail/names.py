@@ -82,6 +82,9 @@ NAME_PATTERN = r"[a-z0-9][a-z0-9_-]{0,30}"
 UP_WAIT = 5.0
 """Seconds that `netjail up` waits for a tunnel's first handshake if not told otherwise."""
 
+REPAIRING = "it is being started again"
+"""The reason of a jail that is `starting` because it had failed, not because somebody asked."""
+
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_BUG = 3

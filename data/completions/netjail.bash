@@ -84,6 +84,9 @@ __netjail_verb() {
         'switch remove')
             flags='-y --yes --json -h --help'
             values='' places='none*' ;;
+        tray)
+            flags='--autostart --wait --import -h --help'
+            values='--autostart:=on,off' places='' ;;
         open)
             flags='--in --notify -h --help'
             values='--in:profile' places='file' ;;
@@ -126,7 +129,7 @@ __netjail_kind() {
     local words=''
     case $1 in
         profile) words=$(netjail _complete profiles 2>/dev/null) ;;
-        verb) words='run shell ps kill up down list status graph capture check plan import export profile switch open app doctor setup demo help' ;;
+        verb) words='run shell ps kill up down list status graph capture check plan import export profile switch tray open app doctor setup demo help' ;;
         =*) words=${1#=} words=${words//,/ } ;;
         user) mapfile -t COMPREPLY < <(compgen -u -- "$cur") ;;
         signal) mapfile -t COMPREPLY < <(compgen -A signal -- "${cur^^}") ;;
@@ -160,7 +163,7 @@ _netjail() {
     # the verb, of one word or two
     while ((i < COMP_CWORD)) && [[ ${COMP_WORDS[i]} == -* ]]; do ((i++)); done
     if ((i == COMP_CWORD)); then
-        words='run shell ps kill up down list status graph capture check plan import export profile switch open app doctor setup demo help'
+        words='run shell ps kill up down list status graph capture check plan import export profile switch tray open app doctor setup demo help'
         [[ $cur != -* ]] || words='--json --no-ask-password -h --help -V --version'
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
         return

@@ -28,7 +28,7 @@ function __netjail_read
         if test "$token" = --; and not set -q over[1]
             set over --
         else if not set -q over[1]; and string match -qr -- '^-.' $token
-            if contains -- $token --accept --count --description --destdir --echo --echo-dns --in --interface --name --output --prefix --resolver --signal --snap --svg --through --user --wait --write -c -i -o -s -u -w
+            if contains -- $token --accept --autostart --count --description --destdir --echo --echo-dns --in --interface --name --output --prefix --resolver --signal --snap --svg --through --user --wait --write -c -i -o -s -u -w
                 set -e tokens[1]
             end
         else
@@ -106,6 +106,7 @@ complete -c netjail -n "__netjail_at ''" -a import -d 'make a profile from a VPN
 complete -c netjail -n "__netjail_at ''" -a export -d 'give a profile back as a wg-quick file'
 complete -c netjail -n "__netjail_at ''" -a profile -d 'profiles: add, show, edit, remove, validate'
 complete -c netjail -n "__netjail_at ''" -a switch -d 'switches: add, list, status, show, edit, remove'
+complete -c netjail -n "__netjail_at ''" -a tray -d 'show an icon in the panel, with a menu'
 complete -c netjail -n "__netjail_at ''" -a open -d 'open a file or web page with your default application'
 complete -c netjail -n "__netjail_at ''" -a app -d 'applications: pin, unpin, add, remove, list, refresh'
 complete -c netjail -n "__netjail_at ''" -a doctor -d 'check that this machine has what netjail needs'
@@ -260,6 +261,11 @@ complete -c netjail -n "__netjail_options 'switch edit'" -s h -l help -d 'this t
 complete -c netjail -n "__netjail_options 'switch remove'" -s y -l yes -d 'do not ask'
 complete -c netjail -n "__netjail_options 'switch remove'" -l json -d 'print one line of JSON instead of text'
 complete -c netjail -n "__netjail_options 'switch remove'" -s h -l help -d 'this text'
+
+complete -c netjail -n "__netjail_options tray" -l autostart -x -a 'on off' -d 'whether to start at login; shows no icon now'
+complete -c netjail -n "__netjail_options tray" -l wait -d 'where there is no tray, wait until there is one'
+complete -c netjail -n "__netjail_options tray" -l import -d 'choose a VPN file to import'
+complete -c netjail -n "__netjail_options tray" -s h -l help -d 'this text'
 
 complete -c netjail -n "__netjail_options open" -l in -x -a '(__netjail_profiles)' -d 'whose network it gets'
 complete -c netjail -n "__netjail_options open" -l notify -d 'show errors as notifications too, for launchers that have no terminal'

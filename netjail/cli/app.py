@@ -159,7 +159,7 @@ def dispatch(words: list[str], context: Context) -> int:
 
 def load(verb: str) -> Any:
     """The module of `verb`."""
-    name = "netjail.cli." + (verbs.MODULES | verbs.HIDDEN)[verb]
+    name = "netjail.cli." + verbs.MODULES[verb]
     __import__(name)  # importlib, which says the same, takes half a millisecond to import
     return sys.modules[name]
 

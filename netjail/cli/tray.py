@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`netjail tray`: the icon in the panel. Not there yet; netjail.desktop is to start it."""
+"""`netjail tray`: the icon in the panel."""
 
 from __future__ import annotations
+
+import os
 
 from netjail.cli.context import Context, Result
 from netjail.cli.output import Output
@@ -16,23 +18,62 @@ if TYPE_CHECKING:
 
 def parser() -> VerbParser:
     """The arguments of `tray`."""
-    return VerbParser(
+    parser = VerbParser(
         "tray",
-        "",
-        "Shows the profiles in the panel. This version does not have that yet.",
-        examples=(("netjail tray", ""),),
+        "[OPTIONS]",
+        "Shows an icon in the panel that tells whether a profile is up, and whether one has\n"
+        "failed; its menu starts and stops profiles and applications. It runs until you quit.",
+        examples=(
+            ("netjail tray", ""),
+            ("netjail tray --autostart on", "from now on at each login"),
+        ),
+        exits=(("0", "ended by Quit, or there is an icon already"), ("1", "there is no tray")),
         json=False,
     )
-
-
-def execute(_args: Namespace, _context: Context) -> Result:
-    """Raises not-yet."""
-    raise NetjailError(
-        "not-yet",
-        "this version of netjail has no tray icon yet",
-        "`netjail list` and `netjail status` show the same on a terminal.",
+    parser.option(
+        "--autostart", choices=("on", "off"), help="whether to start at login; shows no icon now"
     )
+    parser.option(
+        "--wait", action="store_true", help="where there is no tray, wait until there is one"
+    )
+    parser.option(
+        "--import",
+        action="store_const",
+        const="import",
+        dest="first",
+        help="choose a VPN file to import",
+    )
+    return parser
 
 
-def render(_data: dict[str, Any], _output: Output) -> None:
-    """Nothing."""
+def execute(args: Namespace, _context: Context) -> Result:
+    """{said: a sentence or None}. Ends when the tray ends."""
+    if args.autostart is not None:
+        from netjail.tray import autostart
+
+        on = args.autostart == "on"
+        word = "starts" if on else "does not start"
+        again = " now" if autostart.turn(on) else " already" if on else ""
+        return Result({"said": f"netjail{again} {word} at login ({autostart.path()})"})
+    if os.geteuid() == 0:
+        raise NetjailError(
+            "usage",
+            "the tray belongs to a desktop session, not to root",
+            "Start it as the user who is logged in there: netjail tray",
+        )
+    try:
+        from netjail.tray import app
+    except ImportError as error:
+        raise NetjailError(
+            "missing-program",
+            f"the tray needs a Python package that is not installed: {error.name}",
+            "On Debian and Ubuntu: apt install python3-gi python3-pydbus python3-pystray "
+            "gir1.2-ayatanaappindicator3-0.1",
+        ) from None
+    return Result({"said": app.main(args.wait, args.first)})
+
+
+def render(data: dict[str, Any], output: Output) -> None:
+    """Why there is no new icon, if so."""
+    if data["said"]:
+        output.line(data["said"])

@@ -56,8 +56,9 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         ),
     ),
     (
-        "Applications",
+        "Desktop",
         (
+            ("tray", "tray", "show an icon in the panel, with a menu"),
             ("open", "open", "open a file or web page with your default application"),
             ("app pin", "app_pin", "make an application always start in a profile"),
             ("app unpin", "app_unpin", "make it start as before"),
@@ -81,9 +82,6 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
 
 MODULES = {verb: module for _, verbs in GROUPS for verb, module, _ in verbs}
 """Verb (one or two words) to module."""
-
-HIDDEN = {"tray": "tray"}
-"""The same, of verbs that no list shows: they are there to say that they are not there yet."""
 
 FAMILIES = frozenset(verb.split(" ")[0] for verb in MODULES if " " in verb)
 """First words of the verbs of two words."""
@@ -143,7 +141,7 @@ def find(words: list[str]) -> tuple[str, list[str]]:
             f"there is no verb `{first} {words[1]}`",
             f"Did you mean `netjail {first} {near}`?" if near else f"There are: {listed}.",
         )
-    if first in MODULES or first in HIDDEN:
+    if first in MODULES:
         return first, words[1:]
     near = _SYNONYMS.get(first.lower()) or suggest(first, [*MODULES, *FAMILIES])
     raise NetjailError(

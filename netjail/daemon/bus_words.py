@@ -85,6 +85,7 @@ PROFILE_XML = f"""<node>
 {_property("Description", "s")}
 {_property("State", "s")}
 {_property("Reason", "s")}
+{_property("Since", "t")}
 {_property("Uplink", "s")}
 {_property("Addresses", "as")}
 {_property("Dns", "as")}
@@ -168,6 +169,7 @@ def properties(status: dict[str, Any]) -> dict[str, Any]:
         "Description": plain(status["description"]),
         "State": status["state"],
         "Reason": plain(status["reason"] or ""),
+        "Since": _count(status["since"]),
         "Uplink": status["kind"] or "",
         "Addresses": [each["address"] for each in status["addresses"]],
         "Dns": [str(each) for each in (status["dns"] or {}).get("servers") or ()],
@@ -188,6 +190,7 @@ def broken(entry: Entry, error: NetjailError) -> dict[str, Any]:
         "Description": "",
         "State": entry.state,
         "Reason": plain(entry.reason or text),
+        "Since": _count(entry.since),
         "Uplink": "",
         "Addresses": [],
         "Dns": [],

@@ -186,8 +186,7 @@ class Manager:
         except NetjailError as error:
             self._finish(call, error)
             return call
-        launch = method == "launch" and self._held is None
-        if launch and peer.uid == 0:
+        if method == "launch" and self._held is None:
             self._launcher.prepare(call)
         early = peer.uid == 0 and method in self._early
         if method == "hello":
@@ -196,8 +195,6 @@ class Manager:
             self._held.append(call)
         else:
             self._authorise(call)
-        if launch and not (call.begun or call.done):
-            self._launcher.prepare(call)  # while polkit thinks
         return call
 
     def _hello(self) -> Result:
@@ -282,7 +279,6 @@ class Manager:
             self._rights.again(call.peer, call.method, {**call.params, **params}, call.grant)
 
     def _begin(self, call: Call) -> None:
-        call.begun = True
         begin = getattr(self, "_begin_" + call.method.replace(".", "_"), None)
         if begin is not None:
             begin(call, **call.params)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, Protocol
 
+from netjail import names
 from netjail.daemon import log, programs
 from netjail.daemon.rooms import Process, Rooms, Say
 from netjail.daemon.state import Entry, Registry
@@ -68,8 +69,15 @@ class Operations:
 
     def repair(self, turn: Turn, name: str, say: Say) -> None:
         """Bring a failed jail back to what it was brought up as."""
-        wanted = self._registry.get(name).profile or self._rooms.store.load(name)
-        self._bring_up(turn, [wanted], say)
+        before = self._registry.get(name)
+        wanted = before.profile or self._rooms.store.load(name)
+        # Whoever follows the state can tell it from a start that somebody has asked for.
+        self._registry.move(name, "starting", names.REPAIRING, only_from=("failed",))
+        try:
+            self._bring_up(turn, [wanted], say)
+        except Exception:
+            self._registry.move(name, "failed", before.reason, only_from=("starting",))
+            raise
 
     def _chain(self, name: str) -> list[Profile]:
         """The profile, then what it goes through, and so on, up to the first that is up.
@@ -173,7 +181,8 @@ class Operations:
 
     def _begin(self, before: Entry, through: str | None) -> None:
         if not before.usable:
-            self._registry.move(before.name, "starting")
+            reason = before.reason if before.state == "starting" else None
+            self._registry.move(before.name, "starting", reason)
             self._registry.note(before.name, through=through)
 
     def _up_failed(self, name: str, error: Exception) -> None:

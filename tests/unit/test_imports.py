@@ -29,7 +29,8 @@ ROOMS: dict[str, set[str]] = {
     "agent": BASE,
     "client": BASE | {"activation", "agent"},
     "graph": set(),
-    "cli": BASE | {"client", "graph", "agent", "profile", "launch", "demo", "desktop", "leaks"},
+    "cli": BASE
+    | {"client", "graph", "agent", "profile", "launch", "demo", "desktop", "leaks", "tray"},
     "main": BASE | {"cli", "launch"},
     "__main__": {"main"},
     "demo": BASE | {"client", "cli", "profile"},
@@ -47,7 +48,8 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
     "pydbus": ("daemon/", "tray/"),
     "xdg": ("desktop/",),
     "pystray": ("tray/icon.py",),
-    "PIL": ("tray/icon.py",),
+    "PIL": ("tray/draw.py",),
+    "Xlib": ("tray/session.py",),
 }
 """What is not in the standard library, and the only places where it is imported."""
 
