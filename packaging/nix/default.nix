@@ -22,9 +22,11 @@ let
   python = python3.withPackages (
     p: with p; [
       nftables
+      pillow
       pydbus
       pygobject3
       pyroute2
+      pystray
       pyxdg
       tomli-w
     ]
