@@ -109,6 +109,10 @@ def parse_run(words: list[str]) -> _Request | None:
         return None
     if not argv:
         return None
+    from netjail import names
+
+    if names.has_habits(argv[0]):
+        return None  # what has habits may need more than to be started
     request = _Request(name, argv, user)
     request.wait, request.detach, request.via_helper = wait, detach, via_helper
     return request

@@ -10,8 +10,8 @@ __netjail_verb() {
     flags='' values='' places='' whole=''
     case $1 in
         run)
-            flags='-u --user --wait --no-wait -d --detach --notify -h --help'
-            values='-u:user --user:user --wait:none' places='profile program' whole=1 ;;
+            flags='-u --user --wait --no-wait -d --detach --notify --apart --share --as-is --action -h --help'
+            values='-u:user --user:user --wait:none --action:none' places='profile program' whole=1 ;;
         shell)
             flags='-u --user --wait --no-wait -h --help'
             values='-u:user --user:user --wait:none' places='profile' whole=1 ;;
@@ -21,6 +21,9 @@ __netjail_verb() {
         kill)
             flags='-s --signal --json -h --help'
             values='-s:signal --signal:signal' places='profile none*' ;;
+        apps)
+            flags='--all --json -h --help'
+            values='' places='' ;;
         up)
             flags='--wait --json -h --help'
             values='--wait:none' places='profile*' ;;
@@ -129,7 +132,7 @@ __netjail_kind() {
     local words=''
     case $1 in
         profile) words=$(netjail _complete profiles 2>/dev/null) ;;
-        verb) words='run shell ps kill up down list status graph capture check plan import export profile switch tray open app doctor setup demo help' ;;
+        verb) words='run shell ps kill apps up down list status graph capture check plan import export profile switch tray open app doctor setup demo help' ;;
         =*) words=${1#=} words=${words//,/ } ;;
         user) mapfile -t COMPREPLY < <(compgen -u -- "$cur") ;;
         signal) mapfile -t COMPREPLY < <(compgen -A signal -- "${cur^^}") ;;
@@ -163,7 +166,7 @@ _netjail() {
     # the verb, of one word or two
     while ((i < COMP_CWORD)) && [[ ${COMP_WORDS[i]} == -* ]]; do ((i++)); done
     if ((i == COMP_CWORD)); then
-        words='run shell ps kill up down list status graph capture check plan import export profile switch tray open app doctor setup demo help'
+        words='run shell ps kill apps up down list status graph capture check plan import export profile switch tray open app doctor setup demo help'
         [[ $cur != -* ]] || words='--json --no-ask-password -h --help -V --version'
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
         return

@@ -28,7 +28,7 @@ function __netjail_read
         if test "$token" = --; and not set -q over[1]
             set over --
         else if not set -q over[1]; and string match -qr -- '^-.' $token
-            if contains -- $token --accept --autostart --count --description --destdir --echo --echo-dns --in --interface --name --output --prefix --resolver --signal --snap --svg --through --user --wait --write -c -i -o -s -u -w
+            if contains -- $token --accept --action --autostart --count --description --destdir --echo --echo-dns --in --interface --name --output --prefix --resolver --signal --snap --svg --through --user --wait --write -c -i -o -s -u -w
                 set -e tokens[1]
             end
         else
@@ -94,6 +94,7 @@ complete -c netjail -n "__netjail_at ''" -a run -d 'run a program in a profile\'
 complete -c netjail -n "__netjail_at ''" -a shell -d 'open a shell in it'
 complete -c netjail -n "__netjail_at ''" -a ps -d 'list the programs that run in it'
 complete -c netjail -n "__netjail_at ''" -a kill -d 'send a signal to them'
+complete -c netjail -n "__netjail_at ''" -a apps -d 'list the applications of the menu'
 complete -c netjail -n "__netjail_at ''" -a up -d 'bring profiles up'
 complete -c netjail -n "__netjail_at ''" -a down -d 'take profiles down'
 complete -c netjail -n "__netjail_at ''" -a list -d 'list the profiles'
@@ -136,6 +137,10 @@ complete -c netjail -n "__netjail_options run" -l wait -x -d 'how long to wait f
 complete -c netjail -n "__netjail_options run" -l no-wait -d 'the same as --wait 0'
 complete -c netjail -n "__netjail_options run" -s d -l detach -d 'return as soon as the program runs, in a session of its own without terminal'
 complete -c netjail -n "__netjail_options run" -l notify -d 'show errors as notifications too, for launchers that have no terminal'
+complete -c netjail -n "__netjail_options run" -l apart -d 'a copy of the program with data of its own for this profile (remembered)'
+complete -c netjail -n "__netjail_options run" -l share -d 'a copy with data of its own that all profiles share (remembered)'
+complete -c netjail -n "__netjail_options run" -l as-is -d 'the program as it stands, even if it would open outside'
+complete -c netjail -n "__netjail_options run" -l action -x -d 'an action of a .desktop entry'
 complete -c netjail -n "__netjail_options run" -s h -l help -d 'this text'
 complete -c netjail -n "__netjail_place run 0" -a '(__netjail_profiles)'
 complete -c netjail -n "__netjail_place run 1 +" -a '(__netjail_program)'
@@ -154,6 +159,10 @@ complete -c netjail -n "__netjail_options kill" -s s -l signal -x -a '(__netjail
 complete -c netjail -n "__netjail_options kill" -l json -d 'print one line of JSON instead of text'
 complete -c netjail -n "__netjail_options kill" -s h -l help -d 'this text'
 complete -c netjail -n "__netjail_place kill 0" -a '(__netjail_profiles)'
+
+complete -c netjail -n "__netjail_options apps" -l all -d 'also what menus do not show, and why files were left out'
+complete -c netjail -n "__netjail_options apps" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options apps" -s h -l help -d 'this text'
 
 complete -c netjail -n "__netjail_options up" -l wait -x -d 'how long to wait for a tunnel\'s first handshake (default: 5)'
 complete -c netjail -n "__netjail_options up" -l json -d 'print one line of JSON instead of text'

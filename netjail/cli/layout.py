@@ -19,7 +19,7 @@ PREFIXES = ("/usr", "/usr/local")
 _HELPER = "/usr/sbin/netjaild"
 """Where the files in data/ say that the helper is."""
 
-PACKAGE_ONLY = frozenset[str]()
+PACKAGE_ONLY = frozenset({"apps.toml"})
 """Files of data/ that are read from the package and installed nowhere."""
 
 

@@ -50,7 +50,7 @@ def split(words: list[str]) -> tuple[list[str], str | None, list[str]]:
             return words[:position], *_profile(words[position + 1 :])
         if len(word) < 2 or word[0] != "-":
             break
-        position += 2 if word in ("-u", "--user", "--wait") else 1
+        position += 2 if word in ("-u", "--user", "--wait", "--action") else 1
     return words[:position], *_profile(words[position:])
 
 

@@ -6,6 +6,7 @@ The way taken when the profile is not up yet; when it is, netjail.main enters by
 
 from __future__ import annotations
 
+from netjail.cli import copies
 from netjail.cli.context import Context, Result
 from netjail.cli.output import Output
 from netjail.cli.parser import VerbParser
@@ -33,9 +34,11 @@ def parser() -> VerbParser:
         "[OPTIONS] PROFILE [--] PROGRAM [ARGUMENT...]",
         "Runs a program in a profile's network, which is brought up if it is down. The program\n"
         "keeps your directory, environment and terminal; called through sudo it runs as you.\n"
-        "All that follows PROFILE is the program's, so our own options come before it.",
+        "All that follows PROFILE is the program's, so our own options come before it.\n"
+        "A program that would hand its job to a copy of itself outside gets a copy of its own.",
         examples=(
             ("netjail run vpn firefox", ""),
+            ("netjail run vpn org.gnome.Maps.desktop", "an application of the menu"),
             ("netjail run vpn -- curl -s https://example.net", "`--` may be left out"),
             ("sudo netjail run -u root lab tcpdump -ni any", "as root"),
         ),
@@ -54,6 +57,7 @@ def parser() -> VerbParser:
         action="store_true",
         help="show errors as notifications too, for launchers that have no terminal",
     )
+    copies.options(parser)
     return parser
 
 
@@ -67,8 +71,11 @@ def execute(args: Namespace, context: Context) -> Result:
         error = parser().wrong(f"{args.program[0]} stands where the program's name should")
         error.hint = f"Options of netjail come before the profile.\n{error.hint}"
         raise error
+    argv = args.program
+    if copies.concerns(args):
+        argv = copies.prepare(context, args)
     if by_helper(args):
-        relayed(context, args, args.program, detach=args.detach)
+        relayed(context, args, argv, detach=args.detach)
     if args.detach:
         raise NetjailError(
             "usage",
@@ -76,7 +83,7 @@ def execute(args: Namespace, context: Context) -> Result:
             "`setsid --fork netjail run ...` does the same.",
         )
     who = resolve(args.user)
-    launch(context, args, args.program, who)
+    launch(context, args, argv, who)
 
 
 def render(_data: dict[str, Any], _output: Output) -> None:

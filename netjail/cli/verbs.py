@@ -17,6 +17,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("shell", "shell", "open a shell in it"),
             ("ps", "ps", "list the programs that run in it"),
             ("kill", "kill", "send a signal to them"),
+            ("apps", "apps", "list the applications of the menu"),
         ),
     ),
     (

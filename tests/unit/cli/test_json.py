@@ -213,6 +213,25 @@ CONTRACT: dict[str, Any] = {
         "sent_inside": [TEXT],
         "sent_outside": [TEXT],
     },
+    "apps": {
+        "applications": [
+            {
+                "id": TEXT,
+                "name": TEXT,
+                "comment": TEXT,
+                "path": TEXT,
+                "exec": TEXT,
+                "icon": TEXT,
+                "categories": [TEXT],
+                "mime_types": [TEXT],
+                "actions": [{"id": TEXT, "name": TEXT}],
+                "terminal": FLAG,
+                "kind": TEXT,
+                "single": (dict, type(None)),
+            }
+        ],
+        "skipped": [{"path": TEXT, "reason": TEXT}],
+    },
     "import": {
         "profile": TEXT,
         "left_out": [{"line": int, "text": TEXT, "why": TEXT}],
@@ -376,6 +395,7 @@ def files(
         "capture": [f"--write={tmp_path}/x.pcap", "vpn"],
         "doctor": [],
         "check": ["vpn"],
+        "apps": [],
         "setup": ["--print"],
         "import": [str(conf)],
         "export": ["vpn"],
@@ -416,7 +436,7 @@ def test_result(verb: str, first: bool, files: dict[str, list[str]], cli) -> Non
     matches(envelope["result"], CONTRACT[verb])
 
 
-OWN = ("profile validate", "setup")
+OWN = ("profile validate", "setup", "apps")
 """Verbs that ask no helper, as those on applications, which go on without one."""
 
 
