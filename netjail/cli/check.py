@@ -7,6 +7,7 @@ from netjail.cli.context import Context, Result
 from netjail.cli.output import Output, Text, clean, display_width, plural
 from netjail.cli.parser import VerbParser, profile_name
 from netjail.cli.up import DEFAULT_WAIT, bring_up
+from netjail.errors import NetjailError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ _MARKS = {
     "leak": ("✗", "LEAK", "error"),
 }
 """Level to mark on a terminal, word elsewhere, style."""
+_INSIDE = "looking from inside"
 _ACCEPTED = ("~", "accepted", "dim")
 
 
@@ -77,17 +79,18 @@ def execute(args: Namespace, context: Context) -> Result:
     from netjail.leaks import outside
 
     wanted = _settings(args)
-    bring_up(context, args.profile, DEFAULT_WAIT)
     with context.progress("looking from outside"):
         seen = outside.look(wanted.options())
-    data = context.call(
-        "check",
-        "looking from inside",
-        profile=args.profile,
-        outside=seen,
-        accept=list(wanted.accept),
-        **wanted.options(),
-    )
+    asked = {"profile": args.profile, "outside": seen, "accept": list(wanted.accept)}
+    asked |= wanted.options()
+    try:
+        data = context.call("check", _INSIDE, **asked)
+    except NetjailError as error:
+        if error.code != "not-up":
+            raise
+        # Not before: it would mend what is to be found.
+        bring_up(context, args.profile, DEFAULT_WAIT)
+        data = context.call("check", _INSIDE, **asked)
     return Result(data, exit=0 if data["clean"] else 1)
 
 

@@ -214,10 +214,10 @@ class Probe:
                 sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _PMTUDISC_PROBE)
             else:
                 sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _PMTUDISC_PROBE)
-            sock.settimeout(SECONDS / 4)
+            sock.settimeout(SECONDS / 5)
             sock.connect((address, 0))
             head = struct.pack("!BBHHH", _ICMP6_ECHO if six else _ICMP_ECHO, 0, 0, 0, 1)
-            for _ in range(4):
+            for _ in range(3):
                 sock.send(head + bytes(size - (48 if six else 28)))
                 try:
                     if sock.recv(65536)[:1] in (b"\0", b"\x81"):

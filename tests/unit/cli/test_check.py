@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from netjail.cli import check
+from netjail.errors import NetjailError
 from netjail.leaks.model import Finding
 
 WELL = Finding("route-default", "ok", "default dev wg0")
@@ -64,6 +65,16 @@ def test_options_go_before_settings_and_offline_before_both(cli, config: Path) -
     params = ask(cli, "vpn", "--offline", "--echo", "http://b.example/")
     assert params["echo"] == "" and json.loads(params["outside"])["echo"] == ""
     assert ask(cli, "vpn", "--echo", "")["echo"] == ""
+
+
+def test_what_is_down_is_brought_up_and_what_is_up_is_not_mended_first(cli) -> None:
+    ask(cli, "vpn")
+    assert [method for method, _ in cli.client.calls] == ["check"]
+    answers = [NetjailError("not-up", "profile vpn is not up"), answer(WELL)]
+    cli.client.answers = {"up": {"state": "up"}, "check": lambda _: answers.pop(0)}
+    cli.client.calls.clear()
+    assert cli("check", "vpn") == 0
+    assert [method for method, _ in cli.client.calls] == ["check", "up", "check"]
 
 
 def test_a_mistake_is_told_before_anything_is_asked(cli) -> None:
