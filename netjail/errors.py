@@ -21,6 +21,8 @@ CODES = frozenset(
         "not-authorised",
         "no-helper",  # the helper cannot be reached or started
         "ending",  # the helper ends, and has done nothing of what was asked: ask the next one
+        "credentials-needed",  # a server wants a password or a code; `wanted` says which
+        "credentials-refused",  # a server did not take them
         "resolve-failed",  # an endpoint's host name has no address
         "conflict",  # something on the host that is not ours is in the way
         "not-up",
@@ -39,7 +41,8 @@ class NetjailError(Exception):
 
     `code` is one of CODES and stable across versions. `problems` holds the single complaints
     where one error stands for many (a profile file). `prompt`: a password typed by somebody would
-    have turned it into a yes, but nothing is there that could ask for one.
+    have turned it into a yes, but nothing is there that could ask for one. `wanted`, with code
+    "credentials-needed": what to ask the user for, each with `profile`, `name`, `prompt`, `echo`.
     """
 
     def __init__(
@@ -52,15 +55,19 @@ class NetjailError(Exception):
         self.hint = hint
         self.problems = problems
         self.prompt = False
+        self.wanted: tuple[dict[str, object], ...] = ()
 
     def as_dict(self) -> dict[str, object]:
         """The form on the socket and in --json."""
-        return {
+        data: dict[str, object] = {
             "code": self.code,
             "message": self.message,
             "hint": self.hint,
             "problems": list(self.problems),
         }
+        if self.wanted:
+            data["wanted"] = list(self.wanted)
+        return data
 
     @classmethod
     def from_dict(cls, data: dict[str, object]) -> NetjailError:
@@ -68,9 +75,13 @@ class NetjailError(Exception):
         code = str(data.get("code"))
         hint = data.get("hint")
         problems = data.get("problems")
-        return cls(
+        error = cls(
             code if code in CODES else "system",
             str(data.get("message")),
             None if hint is None else str(hint),
             tuple(str(p) for p in problems) if isinstance(problems, list) else (),
         )
+        wanted = data.get("wanted")
+        if isinstance(wanted, list):
+            error.wanted = tuple(each for each in wanted if isinstance(each, dict))
+        return error

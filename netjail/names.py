@@ -26,6 +26,9 @@ SWITCHES_DIR = "/run/netjail/switches"
 """0700. SWITCHES_DIR/NAME/ is to a switch what JAILS_DIR/NAME/ is to a jail."""
 VIEW_DIR = "/run/netjail/view"
 """0755. VIEW_DIR/NAME/ is what programs in the jail see in place of the host's files."""
+TUNNELS_DIR = "/run/netjail/tunnels"
+"""0711. TUNNELS_DIR/NAME/ belongs to the user that runs the client of profile NAME, and to nobody
+else: its sockets are there."""
 
 BUS_NAME = "org.netjail.Netjail1"
 """On the system bus. The object at BUS_PATH is the manager, BUS_PATH/profile/NAME a profile."""
@@ -72,6 +75,8 @@ NFT_TABLE = "netjail"
 
 TUNNEL_IF = "wg0"
 """Name of a WireGuard interface inside its jail."""
+TUN_IF = "tun0"
+"""Name of the interface of OpenVPN and OpenConnect inside a jail."""
 VETH_IF = "eth0"
 """Name of the veth end inside a jail."""
 
@@ -126,6 +131,11 @@ def jail_dir(profile: str) -> str:
 def enter_file(profile: str) -> str:
     """The file that says how to enter the jail; exists exactly while it may be entered."""
     return f"{JAILS_DIR}/{profile}/enter"
+
+
+def tunnel_dir(profile: str) -> str:
+    """Directory of a VPN client's sockets."""
+    return f"{TUNNELS_DIR}/{profile}"
 
 
 def view_dir(profile: str) -> str:

@@ -258,6 +258,8 @@ def pages() -> dict[Path, str]:
             UPLINK=key_entries("uplink"),
             WIREGUARD=key_entries("uplink", "wireguard"),
             PEER=key_entries("uplink.peer"),
+            OPENVPN=key_entries("uplink", "openvpn"),
+            OPENCONNECT=key_entries("uplink", "openconnect"),
             VETH=key_entries("uplink", "veth"),
             DEVICE=key_entries("uplink", "device"),
             MACVLAN=key_entries("uplink", "macvlan"),

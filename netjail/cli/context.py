@@ -61,8 +61,21 @@ class Context:
         """Ask the helper; says what it waits for when that takes a while.
 
         The result is the dict of the helper's method (Any: its shape is checked by the helper's
-        tests, not here). Raises what the helper raised.
+        tests, not here). Raises what the helper raised. Where it lacks what only the user knows,
+        as a VPN's password, that is asked for.
         """
+        try:
+            return self.call_once(method, waiting, **params)
+        except NetjailError as error:
+            if error.code != "credentials-needed":
+                raise
+            from netjail.cli import credentials
+
+            credentials.supply(self, error)
+        return self.call_once(method, waiting, **params)
+
+    def call_once(self, method: str, waiting: str = "waiting for the helper", **params: Any) -> Any:
+        """As `call`, without a question to the user."""
         with self.progress(waiting) as progress:
             self._progress = progress
             if self._client is None:

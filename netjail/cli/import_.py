@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 
 from netjail.cli import reading
@@ -22,12 +23,14 @@ def parser() -> VerbParser:
     parser = VerbParser(
         "import",
         "[OPTIONS] FILE",
-        "Makes a profile from a WireGuard file (wg-quick's format) as VPN providers hand it\n"
-        "out. Commands in the file (PostUp and the like) are never executed: what is left\n"
-        "out is listed, with the reason.",
+        "Makes a profile from a WireGuard file (wg-quick's format) or an OpenVPN file (.ovpn)\n"
+        "as VPN providers hand it out, and from the files that it names. Commands in the file\n"
+        "(PostUp, up and the like) are never executed: what is left out is listed, with the\n"
+        "reason.",
         examples=(
             ("netjail import mullvad-se.conf", "the profile is called mullvad-se"),
             ("netjail import wg0.conf --name vpn", "it is called vpn"),
+            ("netjail import office.ovpn --name work", "OpenVPN; asks for a password at `up`"),
             (
                 "netjail import work.conf --through vpn",
                 "multi-hop: the tunnel to work uses vpn",
@@ -62,18 +65,17 @@ def execute(args: Namespace, context: Context) -> Result:
     """{profile, left_out: [{line, text, why}], warnings}."""
     data = reading.read_bytes(args.file)
     name = args.name or reading.name_from(args.file)
-    if args.file.lower().endswith(".ovpn"):
-        raise NetjailError(
-            "not-yet",
-            "this is an OpenVPN file; this version of netjail reads WireGuard files only",
-            "Most providers offer WireGuard as well: ask for a WireGuard (.conf) file.",
-        )
     from dataclasses import replace
 
-    from netjail.profile import toml, wgquick
+    from netjail.profile import ovpn, toml, wgquick
     from netjail.profile.model import Dns, Profile
 
-    imported = wgquick.parse(wgquick.decode(data))
+    text = wgquick.decode(data)
+    imported: wgquick.Imported | ovpn.Imported
+    if ovpn.looks_like(text):
+        imported = ovpn.parse(text, _side_files(args.file, ovpn.side_files(text)))
+    else:
+        imported = wgquick.parse(text)
     profile = Profile(
         name=name,
         uplink=replace(imported.uplink, through=args.through),
@@ -93,6 +95,33 @@ def execute(args: Namespace, context: Context) -> Result:
     ]
     warnings = list(dict.fromkeys([*imported.warnings, *answer.get("warnings", ())]))
     return Result({"profile": name, "left_out": left_out, "warnings": warnings})
+
+
+def _side_files(path: str, named: dict[str, bool]) -> dict[str, str]:
+    """The texts of the files that an OpenVPN file names, those that can be read; with the rights
+    of whoever calls. Relative names are looked for beside the file.
+
+    What would be sent to a server is read from there alone: a file that was made by somebody else
+    must not be able to name whatever of the caller's it likes.
+    """
+    if path == "-":
+        return {}
+    directory = os.path.dirname(os.path.abspath(path))
+    found = {}
+    for name, sent in named.items():
+        whole = os.path.join(directory, os.path.expanduser(name))
+        beside = os.path.dirname(os.path.realpath(whole)) == os.path.realpath(directory)
+        if sent and not beside:
+            continue
+        try:
+            data = reading.read_bytes(whole, binary=True)
+        except NetjailError:
+            continue  # the import says what is missing
+        try:
+            found[name] = data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            found[name] = base64.b64encode(data).decode()  # PKCS #12
+    return found
 
 
 def render(data: dict[str, Any], output: Output) -> None:

@@ -24,12 +24,17 @@ def read(path: str) -> str:
         raise NetjailError("usage", f"{_shown(path)} is not a text file in UTF-8") from None
 
 
-def read_bytes(path: str) -> bytes:
-    """The content of `path`, or of standard input for `-`. Raises `usage` and `system`."""
+def read_bytes(path: str, binary: bool = False) -> bytes:
+    """The content of `path`, or of standard input for `-`. Raises `usage` and `system`; also for
+    what is no text, unless it may be `binary`."""
     data = _read_bytes(path, _shown(path))
     if len(data) > MAX_BYTES:
         raise NetjailError("usage", f"{_shown(path)} is longer than 1 MiB: it is no profile")
-    if b"\0" in data and not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    if (
+        not binary
+        and b"\0" in data
+        and not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    ):
         raise NetjailError(
             "usage",
             f"{_shown(path)} is not a text file",

@@ -85,6 +85,12 @@ def _follow(
                 raise error_of(failed) from None
             launch = None
         except NetjailError as error:
+            if error.code == "credentials-needed" and attempt < _ATTEMPTS - 1:
+                from netjail.cli import credentials
+
+                credentials.supply(context, error)
+                launch = None
+                continue
             # It has done nothing of it; the next helper is asked.
             if error.code != "ending" or attempt == _ATTEMPTS - 1:
                 raise

@@ -16,7 +16,7 @@ from netjail.daemon import log
 from netjail.daemon.filewatch import FileWatch
 from netjail.daemon.loop import Loop, Timer
 from netjail.daemon.rooms import Adopted, Process, Rooms, Say
-from netjail.daemon.state import Registry
+from netjail.daemon.state import Registry, State
 from netjail.daemon.watchers import Deaths, HostNetworks
 from netjail.daemon.workers import Turn, Turns, Workers
 from netjail.errors import NetjailError
@@ -238,6 +238,15 @@ class Keeper:
         if self._registry.live():
             self._poll_answers()
 
+    def told(self, name: str) -> None:
+        """A tunnel says by itself that something has changed. On any thread."""
+
+        def look() -> None:
+            if not self._ended and self._registry.get(name).live:
+                self._ask_one(name)
+
+        self._loop.call_soon(lambda: self._workers.run(_logged(look, name)))
+
     def _ask_one(self, name: str) -> None:
         engine = self._rooms.engine
         try:
@@ -249,6 +258,7 @@ class Keeper:
                 self._loop.call_soon(partial(self._repair_later, name))
                 return
             answering = engine.answering(name)
+            trouble = None if answering is not False else engine.trouble(name)
             silent = f"{engine.silence(name)}; nothing can leave until that changes"
         except NetjailError as error:
             log.debug(f"{name}: cannot tell whether the tunnel answers: {error}")
@@ -256,13 +266,28 @@ class Keeper:
         entry = self._registry.get(name)
         if answering is None:
             return  # no tunnel, or an idle one: nothing to judge by
-        if answering:
+        if trouble is not None:
+            state, why = trouble
+            self._trouble(name, "failed" if state == "failed" else "degraded", why)
+        elif answering:
             if self._registry.move(name, "up", only_from=("degraded",)):
                 log.info(f"{name}: answered again")
         elif time.time() - (entry.since or 0) > ANSWER_GRACE and self._registry.move(
             name, "degraded", silent, only_from=("up",)
         ):
             log.warning(f"{name}: {silent}")
+
+    def _trouble(self, name: str, state: State, why: str) -> None:
+        reason = (
+            f"{why}; nothing can leave until this is settled"
+            if state == "failed"
+            else (f"{why}; nothing can leave until it answers")
+        )
+        before = self._registry.get(name)
+        if self._registry.move(name, state, reason, only_from=("up", "degraded")) and (
+            before.state != state
+        ):
+            log.warning(f"{name}: {reason}")
 
     # Jails that stop when idle -----------------------------------------------------------------
 

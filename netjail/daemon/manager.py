@@ -29,6 +29,7 @@ from netjail.daemon.rooms import Adopted, Rooms
 from netjail.daemon.state import Entry, Registry
 from netjail.daemon.workers import Lane, Turn, Turns, Workers
 from netjail.errors import NetjailError
+from netjail.uplinks.login import Login
 
 DOWN_WIDTH = 4
 """Jails that one `down` takes down at the same time."""
@@ -132,6 +133,7 @@ class Manager:
     def _adopt(self) -> None:
         jails: Sequence[Adopted] = ()
         try:
+            self._rooms.engine.listen(self._keeper.told)
             jails = self._rooms.engine.start()
         except NetjailError as error:
             log.error(f"cannot take over what an earlier helper has left: {error}")
@@ -291,10 +293,15 @@ class Manager:
 
         self._workers.run(lambda: self._work(call, answer))
 
-    def _begin_up(self, call: Call, profile: str, wait: float) -> None:
+    def _begin_up(
+        self, call: Call, profile: str, wait: float, credentials: dict[str, str] | None
+    ) -> None:
+        answers = None if credentials is None else Login.of(credentials)
+
         def up(turn: Turn) -> Result:
             pointless = lambda: call.abandoned or self._ending  # noqa: E731
-            return self._operations.up(turn, profile, wait, self._say(call), pointless)
+            say = self._say(call)
+            return self._operations.up(turn, profile, wait, say, pointless, login=answers)
 
         self._in_turn(call, [profile], up)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from netjail import names
 from netjail.errors import NetjailError
+from netjail.uplinks import login
 
 TEXT_MAX = 1 << 20
 WAIT_MAX = 3600
@@ -157,13 +158,33 @@ def _words(name: str, value: Any) -> list[str]:
     return words
 
 
+def _answers(name: str, value: Any) -> dict[str, str]:
+    """What a user answers a VPN's server; `login.NAMES` are the questions."""
+    if not isinstance(value, dict) or not set(value) <= set(login.NAMES):
+        raise _bad(name, f"an object with some of {', '.join(login.NAMES)}")
+    from netjail.profile import checks, tunnelchecks  # late: the socket need not wait for them
+
+    for question, answer in value.items():
+        try:
+            tunnelchecks.secret_line(answer)
+        except checks.Bad as bad:  # which never shows the value
+            raise _bad(f"{name}.{question}", f"one line of text; this {bad.why}") from None
+    return value
+
+
 _pid = _int(1, 1 << 22)
 
 METHODS: dict[str, Method] = {
     "hello": Method(),
     "list": Method(),
     "status": Method({"profile": Param(_profile)}),
-    "up": Method({"profile": Param(_profile), "wait": Param(_seconds, default=0.0)}),
+    "up": Method(
+        {
+            "profile": Param(_profile),
+            "wait": Param(_seconds, default=0.0),
+            "credentials": Param(_or_null(_answers), default=None),
+        }
+    ),
     "down": Method(
         {
             "profiles": Param(_or_null(_several(_profile, PROFILES_MAX))),

@@ -16,8 +16,13 @@ from netjail.daemon.rooms import Process, Rooms, Say
 from netjail.daemon.state import Entry, Registry
 from netjail.daemon.workers import Turn, WouldDeadlockError
 from netjail.errors import NetjailError
-from netjail.profile.model import Profile
+from netjail.profile.model import OpenConnect, OpenVpn, Profile
+from netjail.uplinks.login import Login
 
+Client = OpenVpn | OpenConnect
+CLIENT_WAIT = 20.0
+"""In place of names.UP_WAIT for VPNs that take several round trips and a login to connect."""
+_LOGIN = ("credentials-needed", "credentials-refused")
 WAIT_SLICE = 0.5
 """Seconds of waiting for an answer between two looks at whether it still matters."""
 
@@ -39,16 +44,25 @@ class Operations:
     # Up ----------------------------------------------------------------------------------------
 
     def up(
-        self, turn: Turn, name: str, wait: float, say: Say, pointless: Callable[[], bool]
+        self,
+        turn: Turn,
+        name: str,
+        wait: float,
+        say: Say,
+        pointless: Callable[[], bool],
+        *,
+        login: Login | None = None,
     ) -> dict[str, Any]:
         """Bring a profile up, after what it goes through, and wait for its tunnel to answer.
 
         The turn is over before the waiting begins: whoever wants it down need not wait as well.
         `pointless`: whether nobody waits for the answer any more.
         """
-        changed = self.bring_up(turn, name, say)
+        changed = self.bring_up(turn, name, say, login)
         entry = self._registry.get(name)
         answered = None
+        if wait == names.UP_WAIT and isinstance(entry.profile and entry.profile.uplink, Client):
+            wait = CLIENT_WAIT
         if wait > 0:
             turn.done()
             answered = self._wait_answer(name, wait, say, pointless)
@@ -63,9 +77,9 @@ class Operations:
             "answered": answered,
         }
 
-    def bring_up(self, turn: Turn, name: str, say: Say) -> bool:
+    def bring_up(self, turn: Turn, name: str, say: Say, login: Login | None = None) -> bool:
         """Whether anything had to be changed. `turn` holds `name`."""
-        return self._bring_up(turn, self._chain(name), say)
+        return self._bring_up(turn, self._chain(name), say, login)
 
     def repair(self, turn: Turn, name: str, say: Say) -> None:
         """Bring a failed jail back to what it was brought up as."""
@@ -117,7 +131,9 @@ class Operations:
             current = profile.through
         return chain
 
-    def _bring_up(self, turn: Turn, chain: Sequence[Profile], say: Say) -> bool:
+    def _bring_up(
+        self, turn: Turn, chain: Sequence[Profile], say: Say, login: Login | None = None
+    ) -> bool:
         profile, rest = chain[0], chain[1:]
         name, through = profile.name, profile.through
         before = self._registry.get(name)
@@ -133,7 +149,8 @@ class Operations:
         else:
             self._base_up(turn, name, through, rest, say)
         try:
-            up = self._rooms.engine.up(profile, say)
+            engine = self._rooms.engine
+            up = engine.up(profile, say) if login is None else engine.up(profile, say, login)
         except Exception as error:
             self._up_failed(name, error)
             raise
@@ -172,12 +189,14 @@ class Operations:
         try:
             self._bring_up(turn, chain, say)
         except NetjailError as error:
-            raise NetjailError(
+            wrapped = NetjailError(
                 error.code,
                 f"{chain[0].name}, which {name} goes through, cannot be brought up: {error}",
                 error.hint,
                 error.problems,
-            ) from None
+            )
+            wrapped.wanted = error.wanted
+            raise wrapped from None
 
     def _begin(self, before: Entry, through: str | None) -> None:
         if not before.usable:
@@ -208,13 +227,18 @@ class Operations:
         while answered is False and (left := deadline - time.monotonic()) > 0:
             try:
                 answered = self._rooms.engine.wait_answer(name, min(left, WAIT_SLICE), say)
-            except NetjailError:
+            except NetjailError as error:
+                if error.code in _LOGIN:
+                    self._registry.move(name, "failed", error.message, only_from=("up", "degraded"))
+                    raise
                 if self._registry.get(name).usable:
                     raise
                 return None  # taken down under us, or its process has ended
             say = _nothing  # it says the same each time
             if pointless() or not self._registry.get(name).usable:
-                return answered
+                if answered is not False or self._registry.get(name).state != "failed":
+                    return answered
+                answered = self._rooms.engine.wait_answer(name, 0, say)  # which says why
         if answered:
             self._registry.move(name, "up", only_from=("degraded",))
         elif answered is False:
@@ -228,9 +252,9 @@ class Operations:
 
     # Down --------------------------------------------------------------------------------------
 
-    def down(self, names: Sequence[str], kill: bool, say: Say) -> list[dict[str, Any]]:
+    def down(self, profiles: Sequence[str], kill: bool, say: Say) -> list[dict[str, Any]]:
         """Take profiles down, dependents first. The turn holds all of them. One result each."""
-        order = sorted(names, key=self._depth, reverse=True)
+        order = sorted(profiles, key=self._depth, reverse=True)
         if kill:
             self._kill_all([name for name in order if not self._kept(name, order)], say)
         return [self._take_down(name, kill, say) for name in order]

@@ -22,7 +22,7 @@ from netjail.daemon.authorise import Need, Peer
 from netjail.daemon.rooms import Rooms
 from netjail.daemon.state import Registry
 from netjail.errors import NetjailError
-from netjail.profile.model import NoUplink, Profile, WireGuard
+from netjail.profile.model import NoUplink, OpenConnect, OpenVpn, Profile, WireGuard
 
 OWN_MAX = 64
 """Profiles that a user may have for themselves without an administrator."""
@@ -372,7 +372,9 @@ def _harmless(profile: Profile) -> bool:
         return uplink.fwmark is None and (
             not uplink.listen_port or uplink.listen_port >= LOWEST_PORT
         )
-    return isinstance(uplink, NoUplink)
+    # Of OpenVPN and OpenConnect a profile can say neither a port of the host nor a mark, and their
+    # clients have fewer rights than the user.
+    return isinstance(uplink, NoUplink | OpenVpn | OpenConnect)
 
 
 def _says_users(text: str) -> bool:

@@ -11,6 +11,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 
 from netjail.engine import following, record, wg
+from netjail.engine.clientanswers import ClientAnswers
 from netjail.engine.context import Context
 from netjail.engine.record import Record, Records
 from netjail.uplinks.wanted import WireGuardDevice
@@ -27,6 +28,7 @@ class Answers:
 
     _records: Records
     _traffic: dict[str, tuple[int, int]]
+    _clients: ClientAnswers
 
     @abstractmethod
     def _context(self, found: Record, progress: Progress) -> Context:
@@ -35,6 +37,8 @@ class Answers:
     def wait_answer(self, name: str, seconds: float, progress: Progress = _silent) -> bool | None:
         """Wait for the first handshake of a tunnel, or for an address by DHCP. None where there is
         nothing to wait for."""
+        if self._clients.has(name):
+            return self._clients.wait(name, seconds, progress)
         found = self._records.get(name)
         if found is not None and following.client(found) is not None:
             progress("waiting for an address by DHCP")
@@ -51,6 +55,8 @@ class Answers:
         WireGuard is silent when idle, so an old handshake alone means nothing; it is one with
         bytes sent since the last look and none received that tells.
         """
+        if self._clients.has(name):
+            return self._clients.answering(name)
         found = self._records.get(name)
         if found is not None and following.client(found) is not None:
             return following.has_address(found)
@@ -75,6 +81,15 @@ class Answers:
         found = self._records.get(name)
         by_dhcp = found is not None and following.client(found) is not None
         return "no DHCP server has given an address" if by_dhcp else "the tunnel does not answer"
+
+    def listen(self, changed: Callable[[str], None]) -> None:
+        """Have it told, on whatever thread, when a VPN client's condition has changed."""
+        self._clients.listen(changed)
+
+    def trouble(self, name: str) -> tuple[str, str] | None:
+        """Why a VPN's client is not connected, where it says so: ("failed", reason) where somebody
+        has to do something about it, else ("degraded", reason)."""
+        return self._clients.trouble(name)
 
     def lost(self, name: str) -> str | None:
         """What a jail has lost that it stood on, as a sentence; None: nothing that is known."""

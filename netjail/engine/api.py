@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from netjail import names
 from netjail.engine import (
+    clients,
     conflicts,
     doors,
     drivers,
@@ -31,6 +32,7 @@ from netjail.engine import (
     view,
 )
 from netjail.engine.answers import Answers
+from netjail.engine.clientanswers import ClientAnswers
 from netjail.engine.context import Context
 from netjail.engine.hostfacts import HostFacts, Subnets
 from netjail.engine.hostnet import HostNet
@@ -40,11 +42,13 @@ from netjail.engine.process import Process
 from netjail.engine.programs import Program
 from netjail.engine.record import Record, Records
 from netjail.engine.switches import Switches, switches_of
+from netjail.engine.tunnels import Tunnels
 from netjail.errors import NetjailError
 from netjail.profile.model import Profile
 from netjail.uplinks import registry
 from netjail.uplinks.facts import Subnet
-from netjail.uplinks.wanted import Netns, Resource, VethPair, WireGuardDevice
+from netjail.uplinks.login import Login
+from netjail.uplinks.wanted import Netns, Resource, VethPair, VpnClient
 from netjail.uplinks.wanted_lan import AdoptedNetns
 
 if TYPE_CHECKING:
@@ -93,6 +97,8 @@ class Engine(Answers):
         self._switches.changed = self._notify
         self._traffic: dict[str, tuple[int, int]] = {}
         self._held: dict[str, int] = {}
+        self.tunnels = Tunnels()
+        self._clients = ClientAnswers(self._records, self.tunnels)
 
     # -- start of the helper ---------------------------------------------------------------------
 
@@ -135,6 +141,7 @@ class Engine(Answers):
         return True
 
     def _adopt(self, found: Record) -> Adopted:
+        clients.adopt(self._context(found, _silent))
         missing = self._missing(found)
         reason = None
         if missing:
@@ -168,9 +175,23 @@ class Engine(Answers):
 
     # -- up --------------------------------------------------------------------------------------
 
-    def up(self, profile: Profile, progress: Progress = _silent) -> Up:
+    def up(self, profile: Profile, progress: Progress = _silent, login: Login | None = None) -> Up:
         """Bring a jail up, or mend one that is up: whatever is missing or differs is replaced,
-        the namespace and the programs in it stay. Raises NetjailError, having undone its steps."""
+        the namespace and the programs in it stay. Raises NetjailError, having undone its steps.
+
+        `login`: what a user has answered; credentials-needed says that somebody must be asked.
+        """
+        with self.tunnels.busy(profile.name):
+            if login is not None:
+                self.tunnels.offer(profile.name, login)
+            try:
+                return self._up(profile, progress, login)
+            except BaseException:
+                if self._records.get(profile.name) is None:
+                    self.tunnels.forget(profile.name)
+                raise
+
+    def _up(self, profile: Profile, progress: Progress, login: Login | None) -> Up:
         found = self._records.get(profile.name)
         if found is not None and found.state != record.UP:
             self._undo_or_raise(found, progress)
@@ -182,11 +203,12 @@ class Engine(Answers):
         missing = self._missing(found)
         if not missing and gate.is_open(profile.name) and found.digest == digest:
             wanted = found.resources
-            if (
-                not profile.links
-                or self._wanted(profile, progress, _subnet_of(found), found) == wanted
-            ):
-                return Up(repaired, self._processes(found))
+            fresh = None
+            if profile.links or found.find(VpnClient) is not None:
+                fresh = self._wanted(profile, progress, _subnet_of(found), found)
+            if not profile.links or fresh == wanted:
+                nudged = self.tunnels.nudge(fresh or (), login)
+                return Up(repaired or nudged, self._processes(found))
         if any(isinstance(resource, AdoptedNetns) for resource in missing):
             raise following.gone(found.netns, profile.name)
         if any(isinstance(resource, Netns) for resource in missing):
@@ -207,6 +229,7 @@ class Engine(Answers):
     def _bring_up(self, profile: Profile, digest: str, progress: Progress) -> Up:
         wanted = self._wanted(profile, progress, None)
         conflicts.check(profile.name, wanted, self._records)
+        self.tunnels.require(wanted)
         context = self._context(_record(profile, digest, wanted), progress)
         done: list[Resource] = []
         try:
@@ -236,7 +259,9 @@ class Engine(Answers):
         wanted = self._wanted(profile, progress, _subnet_of(found), found)
         conflicts.check_links(profile.name, wanted, self._records)
         steps = plan.difference(found.resources, wanted, missing)
-        steps += _changed_secrets(steps, found, digest, wanted)
+        if found.digest != digest:
+            steps += plan.changed_secrets(steps, wanted)
+        self.tunnels.require([step.resource for step in steps if step.verb == "make"])
         context = self._context(found, progress)
         # until all is done the record also holds what is to go, and the next up goes on with it
         context.record = replace(
@@ -308,6 +333,7 @@ class Engine(Answers):
         self._records.forget(name)
         self._subnets.release(name)
         self._traffic.pop(name, None)
+        self._clients.forget(name)
         held = self._held.pop(name, None)
         if held is not None:
             os.close(held)
@@ -328,12 +354,13 @@ class Engine(Answers):
 
     def down(self, name: str, progress: Progress = _silent) -> list[NetjailError]:
         """Take a jail away. Idempotent; goes on past errors and gives them all."""
-        found = self._records.get(name)
-        gate.shut(name)
-        if found is None:
-            self._forget(name)
-            return []
-        return self._undo_all(found, progress)
+        with self.tunnels.busy(name):
+            found = self._records.get(name)
+            gate.shut(name)
+            if found is None:
+                self._forget(name)
+                return []
+            return self._undo_all(found, progress)
 
     def _undo_all(self, found: Record, progress: Progress) -> list[NetjailError]:
         context = self._context(replace(found, state=record.STOPPING), progress)
@@ -433,6 +460,7 @@ class Engine(Answers):
             host=self._host,
             progress=progress,
             switches=self._switches,
+            tunnels=self.tunnels,
         )
 
     def _notify(self, phase: str, number: int, resource: Resource | None) -> None:
@@ -469,12 +497,3 @@ def _subnet_of(found: Record | None) -> Subnet | None:
     if pair is None:
         return None
     return Subnet(pair.host_addresses, pair.jail_addresses, pair.gateways)
-
-
-def _changed_secrets(
-    steps: list[plan.Step], found: Record, digest: str, wanted: Collection[Resource]
-) -> list[plan.Step]:
-    """Keys and endpoints are not in the record: a changed profile makes its device anew."""
-    if found.digest == digest or any(isinstance(s.resource, WireGuardDevice) for s in steps):
-        return []
-    return [plan.Step("make", r) for r in wanted if isinstance(r, WireGuardDevice)]

@@ -11,7 +11,7 @@ from netjail.engine import ns
 from netjail.engine.netlink import is_foreign
 from netjail.engine.record import Records
 from netjail.errors import NetjailError
-from netjail.uplinks.wanted import Netns, Resource, VethPair, WireGuardDevice
+from netjail.uplinks.wanted import Netns, Resource, VethPair, VpnClient, WireGuardDevice
 from netjail.uplinks.wanted_lan import BridgePort
 from netjail.uplinks.wanted_links import SwitchPort
 
@@ -24,7 +24,7 @@ def check(profile: str, wanted: Collection[Resource], records: Records) -> None:
         elif isinstance(resource, VethPair | BridgePort):
             _check_interface(None, resource.host_if)
             _check_other_profiles(profile, resource.host_if, records)
-        elif isinstance(resource, WireGuardDevice):
+        elif isinstance(resource, WireGuardDevice | VpnClient):
             _check_interface(resource.birth, resource.born_as)
     check_links(profile, wanted, records)
 

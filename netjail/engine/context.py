@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from netjail.engine.hostnet import HostNet
 from netjail.engine.process import Process
 from netjail.engine.record import Record, Records
+from netjail.engine.tunnels import Tunnels
 
 if TYPE_CHECKING:
     from netjail.engine.switches import Switches
@@ -28,6 +29,7 @@ class Context:
     progress: Callable[[str], None]
     switches: Switches
     whole: bool = False
+    tunnels: Tunnels = field(default_factory=Tunnels)
 
     def remember(self, process: Process) -> None:
         """Note a process of ours on disk."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from netjail.engine import (
     bridge,
+    clients,
     device,
     dhcp,
     hostport,
@@ -31,6 +32,7 @@ from netjail.uplinks.wanted import (
     PinnedRoutes,
     Resource,
     VethPair,
+    VpnClient,
     WireGuardDevice,
 )
 from netjail.uplinks.wanted_lan import (
@@ -125,6 +127,7 @@ _DRIVERS: dict[type, Driver] = {
     BridgePort: Driver(lan.port_present, lan.apply_port, lan.undo_port),
     Station: Driver(lan.station_present, lan.apply_station, lan.undo_station),
     DhcpClient: Driver(dhcp.present, dhcp.apply, dhcp.undo),
+    VpnClient: Driver(clients.present, clients.apply, clients.undo),
 }
 
 

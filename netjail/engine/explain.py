@@ -13,6 +13,7 @@ from netjail.uplinks.wanted import (
     PinnedRoutes,
     Resource,
     VethPair,
+    VpnClient,
     WireGuardDevice,
 )
 from netjail.uplinks.wanted_lan import (
@@ -45,6 +46,7 @@ _UNDO = {
     OvsBridge: "remove the bridge of Open vSwitch",
     SwitchHostPort: "remove the host's port",
     **explain_lan.UNDO,
+    VpnClient: "end the VPN's client and remove its interface",
 }
 
 
@@ -68,6 +70,8 @@ def _removal(resource: Resource) -> str | None:
             return f"ip link del {resource.host_if}"
         case AdoptedNetns() | HostDevice() | ChildLink() | BridgePort() | Station() | DhcpClient():
             return explain_lan.removal(resource)
+        case VpnClient():
+            return f"kill $(pidof {resource.program})"
     return None
 
 
@@ -97,6 +101,8 @@ def _making(resource: Resource) -> tuple[str, list[str]]:
             ]
         case WireGuardDevice():
             return _wireguard(resource)
+        case VpnClient():
+            return _client(resource)
         case AdoptedNetns() | HostDevice() | ChildLink() | BridgePort() | Station() | DhcpClient():
             return explain_lan.making(resource)
         case _:
@@ -147,3 +153,17 @@ def _wireguard(r: WireGuardDevice) -> tuple[str, list[str]]:
         *(f"ip -n {r.netns} route add {net} dev {r.jail_if}" for net in r.routes),
     ]
     return f"make the WireGuard tunnel, its socket {where}, and move it in", commands
+
+
+def _client(r: VpnClient) -> tuple[str, list[str]]:
+    born = "" if r.birth is None else f"ip netns exec {r.birth} "
+    where = "on the host" if r.birth is None else f"in the jail {r.birth}"
+    run = f"{r.program} --config /dev/stdin" if r.program == "openvpn" else r.program
+    commands = [
+        f"{born}ip tuntap add {r.born_as} mode tun user NOBODY-ELSE",
+        f"{born}setpriv --reuid=NOBODY-ELSE --no-new-privs --bounding-set=-all {run}",
+        f"{born}ip link set {r.born_as} netns {r.netns} name {r.jail_if}",
+        f"ip -n {r.netns} addr add WHAT-THE-SERVER-SAYS dev {r.jail_if}",
+        *(f"ip -n {r.netns} route add {net} dev {r.jail_if}" for net in r.routes),
+    ]
+    return f"start {r.program} without any right, its socket {where}; move its tun in", commands

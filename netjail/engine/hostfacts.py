@@ -13,7 +13,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Network, ip_address
 
 from netjail import names
-from netjail.engine import hostdns, ns, process, sysctl
+from netjail.engine import hostdns, ns, process, sysctl, toldfile
 from netjail.engine.lanfacts import LanFacts
 from netjail.engine.netlink import Socket, index_of
 from netjail.engine.record import Record, Records
@@ -21,7 +21,7 @@ from netjail.errors import NetjailError
 from netjail.profile import store, switches
 from netjail.profile.model import Address, Endpoint, Profile
 from netjail.profile.switch import Switch
-from netjail.uplinks.facts import HostDns, Subnet
+from netjail.uplinks.facts import HostDns, Subnet, Told
 
 _POOLS = tuple(IPv4Network(text) for text in ("10.213.0.0/16", "172.29.0.0/16", "192.168.213.0/24"))
 _LIKE_A_DEFAULT_ROUTE = 3
@@ -154,6 +154,10 @@ class HostFacts(LanFacts):
         if self._dns is None:
             self._dns = hostdns.read()
         return self._dns
+
+    def told(self, profile: str) -> Told:
+        """As it was written down when it was applied."""
+        return toldfile.read(profile)
 
     def has_ipv6(self) -> bool:
         """False with ipv6.disable=1 (no such directory) and with disable_ipv6 = 1."""

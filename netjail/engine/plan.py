@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from netjail.engine import explain
-from netjail.uplinks.wanted import Files, Netns, Resource
+from netjail.uplinks.wanted import Files, Netns, Resource, VpnClient, WireGuardDevice
+
+_WITH_SECRETS = (WireGuardDevice, VpnClient)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +46,10 @@ def difference(
         update = isinstance(resource, Files) and had_files
         steps.append(Step("update" if update else "make", resource))
     return steps
+
+
+def changed_secrets(steps: Sequence[Step], wanted: Collection[Resource]) -> list[Step]:
+    """For a profile that has changed. Keys and endpoints are in no record: made anew, all."""
+    if any(isinstance(step.resource, _WITH_SECRETS) for step in steps):
+        return []
+    return [Step("make", r) for r in wanted if isinstance(r, _WITH_SECRETS)]

@@ -30,6 +30,8 @@ PACKAGES = {
     "ovs-vswitchd": "openvswitch-switch",
     "prlimit": "util-linux",
     "setpriv": "util-linux",
+    "openvpn": "openvpn",
+    "openconnect": "openconnect",
 }
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where the helper looks for programs, whatever PATH it was started with."""
@@ -101,18 +103,22 @@ def start(
     *,
     cwd: str = "/",
     stdout: int | None = None,
+    stdin: str | None = None,
 ) -> Process:
     """Start a program in the calling thread's namespace, in a session of its own, logging to `log`.
 
     It keeps no descriptor of ours but the log and, where that is not its standard output as well,
-    the file open as `stdout`, so that nobody waits on a pipe it holds.
+    the file open as `stdout`, so that nobody waits on a pipe it holds. `stdin`: what it may read
+    there, from memory that belongs to no file system.
     """
     argv = [program(argv[0]), *argv[1:]]
     fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    given = None
     try:
+        given = None if stdin is None else _in_memory(stdin)
         child = subprocess.Popen(
             argv,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if given is None else given,
             stdout=fd if stdout is None else stdout,
             stderr=fd,
             cwd=cwd,
@@ -121,11 +127,23 @@ def start(
         )
     finally:
         os.close(fd)
+        if given is not None:
+            os.close(given)
     started = start_time(child.pid)
     if started is None:
         raise NetjailError("system", f"{name} ended at once: {log_tail(log)}")
     child.returncode = 0  # ours to reap by pid; keeps Popen from complaining when collected
     return Process(name, child.pid, started)
+
+
+def _in_memory(text: str) -> int:
+    """A descriptor from which the text can be read, once it is a program's own, from the start."""
+    fd = os.memfd_create("netjail", os.MFD_CLOEXEC)
+    data = text.encode()
+    while data:
+        data = data[os.write(fd, data) :]
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
 
 
 def start_time(pid: int) -> int | None:

@@ -7,13 +7,30 @@ import socket
 from typing import Any
 
 from netjail import names
-from netjail.engine import hostdns, ns, status_lan, view, wg
+from netjail.engine import hostdns, ns, status_lan, toldfile, view, wg
 from netjail.engine.netlink import NetlinkError, Socket
 from netjail.engine.process import Process
 from netjail.engine.record import UP, Record
 from netjail.errors import NetjailError
-from netjail.profile.model import Bridge, Device, Ipvlan, Macvlan, Profile, Veth, WireGuard
-from netjail.uplinks.wanted import DnsRelay, Files, Masquerade, VethPair, WireGuardDevice
+from netjail.profile.model import (
+    Bridge,
+    Device,
+    Ipvlan,
+    Macvlan,
+    OpenConnect,
+    OpenVpn,
+    Profile,
+    Veth,
+    WireGuard,
+)
+from netjail.uplinks.wanted import (
+    DnsRelay,
+    Files,
+    Masquerade,
+    VethPair,
+    VpnClient,
+    WireGuardDevice,
+)
 from netjail.uplinks.wanted_links import CrossLink, SwitchPort
 
 NUD = {
@@ -75,6 +92,12 @@ def _configured(profile: Profile | None) -> dict[str, Any]:
             found["through"] = tunnel.through
             named = [peer.endpoint for peer in tunnel.peers if peer.endpoint is not None]
             found["endpoint"] = str(named[0]) if named else None
+        case OpenVpn() as tunnel:
+            found["through"] = tunnel.through
+            found["endpoint"] = str(tunnel.remote[0])
+        case OpenConnect() as tunnel:
+            found["through"] = tunnel.through
+            found["endpoint"] = tunnel.server
         case Veth() as pair:
             found["way_out"] = pair.interface
         case Device() as lan:
@@ -93,6 +116,7 @@ def _network(netlink: Socket, record: Record, result: dict[str, Any]) -> None:
         record.find(VethPair) and names.VETH_IF,
         record.find(WireGuardDevice) and names.TUNNEL_IF,
         *status_lan.interfaces(record),
+        record.find(VpnClient) and names.TUN_IF,
     }
     for index, link in links.items():
         if called[index] in own:
@@ -172,6 +196,15 @@ def _uplink(record: Record, result: dict[str, Any]) -> None:
             gateways=list(pair.gateways),
             host_interface=pair.host_if,
             relay=record.find(DnsRelay) is not None,
+        )
+    client = record.find(VpnClient)
+    if client is not None:
+        said = toldfile.read(record.profile)
+        uplink.update(
+            implementation=client.program,
+            through=record.through,
+            live_endpoint=said.server,
+            left_out=list(said.left_out),
         )
     device = record.find(WireGuardDevice)
     if device is None:

@@ -13,12 +13,15 @@ from netjail.profile.checks import DESCRIPTION_MAX, MTU_MAX, MTU_MIN
 from netjail.profile.key import Key, KeySet, Type, choice
 from netjail.profile.lankeys import LAN, LAN_JAIL_IFS, LAN_KEYS, LAN_KINDS
 from netjail.profile.linkkeys import LINK_KEYS, LINK_LATER
+from netjail.profile.tunnelkeys import TUNNEL_KEYS
 
 VERSION = 1
 
 
 KINDS = {
     "wireguard": "a WireGuard tunnel, the only way out of the jail",
+    "openvpn": "an OpenVPN tunnel, the only way out of the jail",
+    "openconnect": "AnyConnect, GlobalProtect, Fortinet, Pulse and the like, the only way out",
     "veth": "the host's own uplink, behind NAT",
     **LAN_KINDS,
     "none": "no network at all, only the jail's own loopback",
@@ -26,8 +29,6 @@ KINDS = {
 """Uplink kinds of this version, with what they are."""
 
 LATER_KINDS = {
-    "openvpn": "OpenVPN tunnels",
-    "openconnect": "AnyConnect, GlobalProtect and the like",
     "amneziawg": "AmneziaWG, a variant of WireGuard that disguises its packets",
     "switch": "a port of a switch of netjail's",
     "socks": "a SOCKS proxy",
@@ -73,6 +74,7 @@ HOST_ADDRESS = Type("an address, or a list of addresses", checks.address)
 
 _WG = ("wireguard",)
 _VETH = ("veth",)
+_TUNNELS = ("wireguard", "openvpn", "openconnect")
 
 KEYS: tuple[Key, ...] = (
     Key("version", VERSION_TYPE, "Version of this format.", required=True),
@@ -113,7 +115,7 @@ KEYS: tuple[Key, ...] = (
         "uplink.dns",
         DNS_ENTRY,
         "Resolvers and search domains that the provider hands out, mixed as in its file.",
-        kinds=_WG,
+        kinds=_TUNNELS,
         many=True,
         default="none",
         wg="DNS",
@@ -144,7 +146,7 @@ KEYS: tuple[Key, ...] = (
         "uplink.mtu",
         MTU,
         "Largest packet.",
-        kinds=("wireguard", "veth", *LAN),
+        kinds=(*_TUNNELS, "veth", *LAN),
         default="from the path",
         wg="MTU",
     ),
@@ -168,9 +170,10 @@ KEYS: tuple[Key, ...] = (
         "uplink.through",
         PROFILE_NAME,
         "Another profile, in whose jail the encrypted socket lives; it is brought up first.",
-        kinds=_WG,
+        kinds=_TUNNELS,
         default="the host",
     ),
+    *TUNNEL_KEYS,
     Key(
         "uplink.peer.public_key",
         SECRET_KEY,
@@ -264,6 +267,8 @@ LATER_OF_KIND = {
 
 DNS_MODES = {
     "wireguard": ("uplink", "static"),
+    "openvpn": ("uplink", "static"),
+    "openconnect": ("uplink", "static"),
     "veth": ("host", "static"),
     **dict.fromkeys(LAN_KINDS, ("uplink", "static")),
     "none": ("static",),
@@ -271,7 +276,13 @@ DNS_MODES = {
 """What dns.mode may be for each kind; the first is the default."""
 
 
-JAIL_IFS = {"wireguard": names.TUNNEL_IF, "veth": names.VETH_IF, **LAN_JAIL_IFS}
+JAIL_IFS = {
+    "wireguard": names.TUNNEL_IF,
+    "openvpn": names.TUN_IF,
+    "openconnect": names.TUN_IF,
+    "veth": names.VETH_IF,
+    **LAN_JAIL_IFS,
+}
 """What an uplink's interface is called inside, by kind."""
 
 PROFILE = KeySet(KEYS, SECTIONS, LATER, named=frozenset({"dns.hosts"}), only={"uplink.peer": _WG})

@@ -85,6 +85,97 @@ class NoUplink:
     kind: ClassVar[str] = "none"
 
 
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A server of OpenVPN: as an Endpoint, and `proto` udp or tcp, with 4 or 6 for one family."""
+
+    host: str
+    port: int
+    proto: str
+
+    def __str__(self) -> str:
+        return f"{Endpoint(self.host, self.port)}/{self.proto}"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenVpn:
+    """An OpenVPN tunnel. The keys of [uplink] by their names; certificates and keys are PEM.
+
+    Seconds where it is time, bytes where it is size; None is what openvpn(8) does by itself.
+    """
+
+    kind: ClassVar[str] = "openvpn"
+    remote: tuple[Remote, ...]
+    remote_random: bool = False
+    login: bool = False
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    challenge: str | None = None
+    challenge_echo: bool = False
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = field(default=None, repr=False)
+    key_password: str | None = field(default=None, repr=False)
+    pkcs12: str | None = field(default=None, repr=False)
+    extra_certs: str | None = None
+    crl: str | None = None
+    tls_auth: str | None = field(default=None, repr=False)
+    key_direction: int | None = None
+    tls_crypt: str | None = field(default=None, repr=False)
+    tls_crypt_v2: str | None = field(default=None, repr=False)
+    server_usage: bool = True
+    server_name: str | None = None
+    server_name_type: str = "subject"
+    fingerprint: tuple[str, ...] = ()
+    ciphers: tuple[str, ...] = ()
+    fallback_cipher: str | None = None
+    auth: str | None = None
+    tls_version_min: str | None = None
+    tls_cipher: str | None = None
+    tls_ciphersuites: str | None = None
+    tls_groups: str | None = None
+    tls_cert_profile: str | None = None
+    framing: str = "none"
+    mtu: int | None = None
+    mssfix: int | None = None
+    fragment: int | None = None
+    ping: int | None = None
+    ping_restart: int | None = None
+    reneg_seconds: int | None = None
+    exit_notify: int | None = None
+    routes: tuple[Network, ...] = ()
+    take_routes: bool = True
+    ignore: tuple[str, ...] = ()
+    through: str | None = None
+    dns_servers: tuple[Address, ...] = ()
+    dns_search: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OpenConnect:
+    """A tunnel of openconnect(8). `server`: host, port and path without the scheme."""
+
+    kind: ClassVar[str] = "openconnect"
+    server: str
+    protocol: str = "anyconnect"
+    server_pin: tuple[str, ...] = ()
+    group: str | None = None
+    dtls: bool = True
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    challenge: str | None = None
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = field(default=None, repr=False)
+    key_password: str | None = field(default=None, repr=False)
+    mtu: int | None = None
+    routes: tuple[Network, ...] = ()
+    take_routes: bool = True
+    through: str | None = None
+    dns_servers: tuple[Address, ...] = ()
+    dns_search: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lan:
     """What the kinds have in common whose interface stands in a network of others.
@@ -146,7 +237,8 @@ class ForeignNetns:
     name: str
 
 
-Uplink = WireGuard | Veth | NoUplink | Device | Macvlan | Ipvlan | Bridge | ForeignNetns
+Tunnel = WireGuard | OpenVpn | OpenConnect
+Uplink = Tunnel | Veth | NoUplink | Device | Macvlan | Ipvlan | Bridge | ForeignNetns
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,4 +305,4 @@ class Profile:
     @property
     def through(self) -> str | None:
         """The profile that must be up before this one, if any."""
-        return self.uplink.through if isinstance(self.uplink, WireGuard) else None
+        return self.uplink.through if isinstance(self.uplink, Tunnel) else None

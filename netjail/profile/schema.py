@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from typing import Any
 
-from netjail.profile import checks, keys, lans, links
+from netjail.profile import checks, keys, lans, links, tunnels
 from netjail.profile.checks import Bad
 from netjail.profile.model import (
     Address,
@@ -25,6 +25,8 @@ from netjail.profile.model import (
     Macvlan,
     Network,
     NoUplink,
+    OpenConnect,
+    OpenVpn,
     Peer,
     Profile,
     Uplink,
@@ -234,8 +236,26 @@ def _foreign(raw: Mapping[str, Any], path: Path, report: Report) -> ForeignNetns
     return ForeignNetns(values["name"]) if report.bad() == before else None
 
 
+def _openvpn(raw: Mapping[str, Any], path: Path, report: Report) -> OpenVpn | None:
+    before = report.bad()
+    values = table(raw, "uplink", "openvpn", path, report)
+    for leaf, text in tunnels.openvpn_problems(values):
+        report.problem((*path, leaf), text)
+    return tunnels.openvpn(values) if report.bad() == before else None
+
+
+def _openconnect(raw: Mapping[str, Any], path: Path, report: Report) -> OpenConnect | None:
+    before = report.bad()
+    values = table(raw, "uplink", "openconnect", path, report)
+    for leaf, text in tunnels.openconnect_problems(values):
+        report.problem((*path, leaf), text)
+    return tunnels.openconnect(values) if report.bad() == before else None
+
+
 _BY_KIND: dict[str, Callable[[Mapping[str, Any], Path, Report], Uplink | None]] = {
     "wireguard": _wireguard,
+    "openvpn": _openvpn,
+    "openconnect": _openconnect,
     "veth": _veth,
     **{cls.kind: _lan(cls) for cls in (Device, Macvlan, Ipvlan, Bridge)},
     "netns": _foreign,
@@ -334,7 +354,7 @@ def read_profile(name: str, raw: Mapping[str, Any], report: Report) -> Profile |
         uplink = read_uplink(raw_uplink, report)
         raw_kind = raw_uplink.get("kind")
         kind = raw_kind if isinstance(raw_kind, str) and raw_kind in keys.KINDS else None
-        if raw_uplink.get("through") == name and kind == "wireguard":
+        if raw_uplink.get("through") == name and kind in keys.BY_NAME["uplink.through"].kinds:
             report.problem(("uplink", "through"), "is this profile itself")
     elif "uplink" not in raw:
         report.problem(("uplink",), "is missing; every profile has one [uplink] with a kind")
@@ -349,6 +369,9 @@ def read_profile(name: str, raw: Mapping[str, Any], report: Report) -> Profile |
         return None
     if isinstance(uplink, WireGuard):
         for text in wireguard_warnings(uplink) + dns_warnings(uplink, dns):
+            report.warn(text)
+    elif isinstance(uplink, OpenVpn | OpenConnect):
+        for text in tunnels.warnings(uplink):
             report.warn(text)
     return Profile(
         name=name,

@@ -9,9 +9,19 @@ from typing import Any
 
 from netjail import names
 from netjail.errors import NetjailError
-from netjail.profile import keys, links, schema
+from netjail.profile import keys, links, schema, tunnels
 from netjail.profile.lines import Locator
-from netjail.profile.model import Dns, ForeignNetns, Lan, Peer, Profile, Veth, WireGuard
+from netjail.profile.model import (
+    Dns,
+    ForeignNetns,
+    Lan,
+    OpenConnect,
+    OpenVpn,
+    Peer,
+    Profile,
+    Veth,
+    WireGuard,
+)
 from netjail.profile.schema import invalid
 
 SIZE_MAX = 1 << 20
@@ -90,7 +100,8 @@ def dump(profile: Profile) -> str:
         raw["dns"] = dns
     if profile.links:
         raw["link"] = [links.dump(link) for link in profile.links]
-    return tomli_w.dumps(raw)
+    # certificates over several lines, as everybody has them
+    return tomli_w.dumps(raw, multiline_strings=isinstance(profile.uplink, OpenVpn | OpenConnect))
 
 
 def _uplink(profile: Profile) -> dict[str, Any]:
@@ -105,6 +116,8 @@ def _uplink(profile: Profile) -> dict[str, Any]:
             if getattr(uplink, name) is not None:
                 raw[name] = getattr(uplink, name)
         raw["peer"] = [_peer(p) for p in uplink.peers]
+    elif isinstance(uplink, OpenVpn | OpenConnect):
+        raw |= tunnels.dump(uplink)
     elif isinstance(uplink, Veth):
         if uplink.interface is not None:
             raw["interface"] = uplink.interface

@@ -318,10 +318,7 @@ class _Reader:
         if start.startswith("<") and re.search(r"<(!doctype|html|head)", start, re.IGNORECASE):
             raise _refuse("it is a web page", "download the file while logged in to the provider")
         if re.search(r"^\s*(client|remote\s+\S+|dev\s+tun|<ca>)", start, re.MULTILINE):
-            raise _refuse(
-                "it is an OpenVPN file",
-                "OpenVPN is not yet supported; most providers have WireGuard files as well",
-            )
+            raise _refuse("it is an OpenVPN file", "netjail import FILE reads it, too")
         if re.search(r"^\s*\[+uplink", self.text, re.MULTILINE):
             raise _refuse(
                 "it is a netjail profile, not a WireGuard file", "netjail profile add FILE"

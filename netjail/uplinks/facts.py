@@ -53,6 +53,23 @@ class ParentFacts:
     wireless: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a VPN's server says of the network, judged: as much of it as can stand in a jail.
+
+    Addresses with prefix length; `mtu` in bytes; `server` is where the packets go, address and
+    port; `left_out` are sentences on what was not taken.
+    """
+
+    addresses: tuple[str, ...] = ()
+    routes: tuple[str, ...] = ()
+    mtu: int | None = None
+    servers: tuple[str, ...] = ()
+    search: tuple[str, ...] = ()
+    server: str | None = None
+    left_out: tuple[str, ...] = ()
+
+
 class Facts(Protocol):
     """Answers about the host, each found only when asked for."""
 
@@ -67,6 +84,9 @@ class Facts(Protocol):
 
     def dns(self) -> HostDns:
         """The host's resolvers."""
+
+    def told(self, profile: str) -> Told:
+        """What the server of a VPN that is up has said last; empty before it has said anything."""
 
     def has_ipv6(self) -> bool:
         """False where the kernel runs with ipv6.disable=1 or the like."""

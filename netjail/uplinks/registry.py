@@ -12,11 +12,25 @@ from netjail.profile.model import (
     Lan,
     Macvlan,
     NoUplink,
+    OpenConnect,
+    OpenVpn,
     Profile,
     Veth,
     WireGuard,
 )
-from netjail.uplinks import bridge, device, ipvlan, links, macvlan, netns, none, veth, wireguard
+from netjail.uplinks import (
+    bridge,
+    device,
+    ipvlan,
+    links,
+    macvlan,
+    netns,
+    none,
+    openconnect,
+    openvpn,
+    veth,
+    wireguard,
+)
 from netjail.uplinks.facts import Facts
 from netjail.uplinks.wanted import Files, Netns, Resource
 from netjail.uplinks.wanted_lan import AdoptedNetns
@@ -27,6 +41,10 @@ def describe(profile: Profile, facts: Facts) -> tuple[Resource, ...]:
     match profile.uplink:
         case WireGuard() as uplink:
             own = wireguard.describe(profile, uplink, facts)
+        case OpenVpn() as uplink:
+            own = openvpn.describe(profile, uplink, facts)
+        case OpenConnect() as uplink:
+            own = openconnect.describe(profile, uplink, facts)
         case Veth() as uplink:
             own = veth.describe(profile, uplink, facts)
         case NoUplink() as uplink:
@@ -62,6 +80,11 @@ def files(profile: Profile, facts: Facts) -> Files:
     elif dns.mode == "uplink" and isinstance(profile.uplink, ForeignNetns):
         found = facts.netns_dns(profile.uplink.name)
         servers, search, origin = found.servers, found.search, found.origin
+    elif dns.mode == "uplink" and isinstance(profile.uplink, OpenVpn | OpenConnect):
+        told = facts.told(profile.name)
+        servers = told.servers or tuple(str(server) for server in profile.uplink.dns_servers)
+        search = tuple(dict.fromkeys((*told.search, *profile.uplink.dns_search)))
+        origin = "the VPN's server" if told.servers else "the profile"
     elif dns.mode == "host":
         host = facts.dns()
         search, origin, servers = host.search, host.origin, host.servers

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from netjail.uplinks import wanted_lan, wanted_links
+from netjail.uplinks.login import Ask, Login
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,30 @@ class WireGuardDevice:
     config: str | None = field(default=None, repr=False, compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class VpnClient:
+    """A program that speaks a VPN's protocol, in `birth` (None: the host), its tun in `netns`.
+
+    What the server says of addresses, routes and resolvers is added when it says so; `routes`,
+    `dns`, `search` are the profile's own. `config` and `login` are secrets and never in a record.
+    """
+
+    program: str
+    profile: str
+    netns: str
+    birth: str | None
+    born_as: str
+    jail_if: str
+    mtu: int | None
+    routes: tuple[str, ...]
+    dns: tuple[str, ...]
+    search: tuple[str, ...]
+    take_dns: bool
+    config: str | None = field(default=None, repr=False, compare=False)
+    login: Login = field(default=Login(), repr=False, compare=False)
+    asks: tuple[Ask, ...] = field(default=(), compare=False)
+
+
 Resource = (
     Netns
     | Files
@@ -112,6 +137,7 @@ Resource = (
     | PinnedRoutes
     | DnsRelay
     | WireGuardDevice
+    | VpnClient
     | wanted_links.LinkResource
     | wanted_lan.LanResource
 )
@@ -126,11 +152,12 @@ _KINDS: dict[str, type] = {
         PinnedRoutes,
         DnsRelay,
         WireGuardDevice,
+        VpnClient,
         *wanted_links.KINDS,
         *wanted_lan.KINDS,
     )
 }
-_SECRET = frozenset({"config"})
+_SECRET = frozenset({"config", "login", "asks"})
 _RECORDED = {
     cls: tuple(f.name for f in fields(cls) if f.name not in _SECRET) for cls in _KINDS.values()
 }

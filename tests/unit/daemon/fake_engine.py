@@ -98,6 +98,10 @@ class FakeEngine:
     gone: dict[str, str] = field(default_factory=dict)
     files: dict[str, list[str]] = field(default_factory=dict)
     down_seconds: float = 0.0
+    logins: dict[str, Any] = field(default_factory=dict)
+    troubles: dict[str, tuple[str, str]] = field(default_factory=dict)
+    changed: Any = None
+    """What the helper wants to be told by, with a profile's name."""
     switched: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def gate(self, what: str, name: str) -> threading.Event:
@@ -120,7 +124,9 @@ class FakeEngine:
         self.jails |= {each.name for each in self.standing}
         return self.standing
 
-    def up(self, profile: Profile, progress: Any = None) -> FakeUp:
+    def up(self, profile: Profile, progress: Any = None, login: Any = None) -> FakeUp:
+        if login is not None:
+            self.logins[profile.name] = login
         progress(f"making {profile.name}")
         self._enter("up", profile.name)
         changed = profile.name not in self.jails
@@ -135,6 +141,12 @@ class FakeEngine:
         if answer is False:
             time.sleep(seconds)
         return answer
+
+    def listen(self, changed: Any) -> None:
+        self.changed = changed
+
+    def trouble(self, name: str) -> tuple[str, str] | None:
+        return self.troubles.get(name)
 
     def answering(self, name: str) -> bool | None:
         return self.answers.get(name)

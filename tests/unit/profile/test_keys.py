@@ -19,6 +19,8 @@ from netjail.profile.model import (
     Link,
     Macvlan,
     NoUplink,
+    OpenConnect,
+    OpenVpn,
     Peer,
     Profile,
     Veth,
@@ -50,12 +52,19 @@ def test_every_field_of_the_model_has_a_key() -> None:
     for cls in (Device, Macvlan, Ipvlan, Bridge, ForeignNetns):
         names = {{"addresses": "address", "gateways": "gateway"}.get(f, f) for f in fields(cls)}
         assert leaves("uplink", cls.kind) - {"kind"} == names - {"dhcp"}
+    for kind, cls in (("openvpn", OpenVpn), ("openconnect", OpenConnect)):
+        assert leaves("uplink", kind) - {"kind"} == {renamed.get(f, f) for f in fields(cls)}
     assert leaves("uplink.peer") == fields(Peer)
     assert leaves("dns") == fields(Dns)
 
 
 def test_secrets_are_the_fields_hidden_from_repr() -> None:
-    hidden = {f.name for c in (WireGuard, Peer) for f in dataclasses.fields(c) if not f.repr}
+    hidden = {
+        f.name
+        for c in (WireGuard, OpenVpn, OpenConnect, Peer)
+        for f in dataclasses.fields(c)
+        if not f.repr
+    }
     assert {k.leaf for k in keys.KEYS if k.secret} == hidden
     assert all(k.type.hidden for k in keys.KEYS if k.secret)
 

@@ -203,7 +203,7 @@ WHOLE = [
     (VETH + "interface = 'eth*'\n", "not an interface name"),
     (VETH + "[[uplink.peer]]\n", 'belongs to uplinks of kind "wireguard"'),
     (VETH + "[dns]\nmode = 'uplink'\n", "makes no sense"),
-    (NONE + "mtu = 1500\n", 'belongs to uplinks of kind "wireguard" and "veth"'),
+    (NONE + "mtu = 1500\n", 'belongs to uplinks of kind "wireguard" and .*"veth"'),
     (NONE + "[dns]\nmode = 'host'\n", "makes no sense"),
     ("version = 1\n[uplink\n", "is not TOML: .*line 2"),
     ("version = 1\nversion = 1\n", "is not TOML: .*line 2"),
