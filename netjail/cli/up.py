@@ -30,19 +30,21 @@ def parser() -> VerbParser:
 
     parser = VerbParser(
         "up",
-        "[--wait SECONDS] PROFILE...",
+        "[--wait SECONDS] PROFILE... | --all",
         "Brings profiles up: makes each one's network namespace and connects it. What is up\n"
         "already is checked and, where something is missing, repaired. `netjail run` does this\n"
         "by itself; `up` is for doing it ahead of time.",
         examples=(
             ("netjail up vpn", "connect, wait up to 5 s for the tunnel to answer"),
             ("netjail up --wait 0 vpn lab", "two profiles, without waiting"),
+            ("netjail up --all", "all that there are"),
         ),
         exits=(("0", "all are up (a tunnel that does not answer yet is up)"), ("1", "failed")),
     )
     parser.word(
-        "profiles", nargs="+", metavar="PROFILE", type=profile_name, help="what to bring up"
+        "profiles", nargs="*", metavar="PROFILE", type=profile_name, help="what to bring up"
     )
+    parser.option("--all", action="store_true", help="every profile there is")
     parser.option(
         "--wait",
         type=seconds,
@@ -55,7 +57,14 @@ def parser() -> VerbParser:
 
 def execute(args: Namespace, context: Context) -> Result:
     """{results: [the helper's answer for each profile that came up]}."""
+    if args.all == bool(args.profiles):
+        raise parser().wrong(
+            "either profiles or --all, not both" if args.all else "name the profiles, or say --all"
+        )
     profiles = list(dict.fromkeys(args.profiles))
+    if args.all:
+        known = context.call("list", "listing the profiles")["profiles"]
+        profiles = [profile["name"] for profile in known]
     results: dict[str, dict[str, Any]] = {}
     failures: list[tuple[str, NetjailError]] = []
     deadline = time.monotonic() + args.wait
@@ -75,7 +84,9 @@ def execute(args: Namespace, context: Context) -> Result:
                 failures.append((name, error))
     failed = {name for name, _ in failures}
     answers = [result for name, result in results.items() if name not in failed]
-    return Result({"results": answers}, error=collect(failures, len(profiles), "brought up"))
+    return Result(
+        {"results": answers, "all": args.all}, error=collect(failures, len(profiles), "brought up")
+    )
 
 
 def bring_up(context: Context, profile: str, wait: float) -> dict[str, Any]:
@@ -93,6 +104,8 @@ def silent(result: dict[str, Any]) -> bool:
 
 def render(data: dict[str, Any], output: Output) -> None:
     """One line for each; warnings for those that do not answer."""
+    if not data["results"] and data.get("all"):
+        output.line("No profiles yet. `netjail import` or `netjail profile add` makes one.")
     for result in data["results"]:
         name = result["profile"]
         already = "" if result.get("changed") else " already"

@@ -172,6 +172,12 @@ def plug(netlink: Socket, bridge: str, index: int, vlan: int | None, isolated: b
     netlink.send(*messages, set_link(index, up=True))
 
 
+def plugged(netlink: Socket, bridge: str, port: str) -> bool:
+    """Whether an interface of the thread's namespace is a port of the bridge."""
+    link = netlink.link(port)
+    return link is not None and link.get_attr("IFLA_MASTER") == (index_of(bridge) or -1)
+
+
 def table(netlink: Socket, called: dict[int, str]) -> list[dict[str, Any]]:
     """The MAC table (`bridge fdb show`), without the ports' own addresses."""
     from pyroute2.netlink.rtnl.ndmsg import ndmsg

@@ -205,13 +205,22 @@ def quiet_on_host(interface: str) -> None:
 
 
 def port_present(wanted: SwitchPort, context: Context) -> bool:
-    """Whether both ends stand."""
+    """Whether both ends stand, and the outer one is plugged in."""
     fabric = context.switches.fabric(wanted.switch)
     if fabric is None or not _stands(wanted.netns, wanted.jail_if):
         return False
-    if fabric.netns is None:
-        return index_of(wanted.port) is not None
-    return _stands(fabric.netns, wanted.port)
+    if isinstance(fabric, OvsBridge):
+        if fabric.netns is not None:  # nobody but us works there
+            return _stands(fabric.netns, wanted.port)
+        try:
+            return index_of(wanted.port) is not None and wanted.port in ovs.ports(fabric)
+        except NetjailError:
+            return False
+    try:
+        with ns.inside_named(fabric.netns), Socket() as netlink:
+            return bridge.plugged(netlink, fabric.bridge, wanted.port)
+    except NetjailError:
+        return False
 
 
 def undo_port(wanted: SwitchPort, context: Context) -> None:

@@ -86,8 +86,7 @@ def apply(wanted: OvsBridge, context: Context) -> None:
     words = ["--may-exist", "add-br", wanted.bridge, "--", "set", "bridge", wanted.bridge]
     words += [f"{_MARK}={wanted.switch}", "other_config:forward-bpdu=false"]
     words += ["mcast_snooping_enable=false", "stp_enable=false"]
-    if wanted.netns is not None:
-        words.append(f"datapath_type={wanted.datapath}")
+    words.append(f"datapath_type={wanted.datapath}")
     vsctl(wanted, *words)
 
 

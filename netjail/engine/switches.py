@@ -316,7 +316,7 @@ def _fabric(switch: Switch, before: Fabric | None) -> Fabric:
     if isinstance(before, OvsBridge):  # whoever runs it by now, it is where it is
         return before
     if ovs.system_runs():
-        return OvsBridge(switch.name, None, naming.system_bridge(switch.name), "system")
+        return OvsBridge(switch.name, None, naming.system_bridge(switch.name), ovs.datapath())
     return OvsBridge(switch.name, netns, naming.switch_bridge(switch.name), ovs.datapath())
 
 

@@ -178,6 +178,7 @@ def test_tcp_and_large_packets_pass(host: Host, engine: str) -> None:
     host.clean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_isolated_ports_reach_only_the_host(host: Host, engine: str) -> None:
     text = f'engine = "{engine}"\nisolated = true\nhost = true\nhost_address = "10.20.0.254/24"'
@@ -192,6 +193,7 @@ def test_isolated_ports_reach_only_the_host(host: Host, engine: str) -> None:
     host.clean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_vlans_keep_ports_apart(host: Host, engine: str) -> None:
     switch(host, "lab", f'engine = "{engine}"\nvlan = 10')

@@ -217,6 +217,21 @@ def test_up_goes_on_past_errors(cli) -> None:
     assert "a: There is no profile a." in cli.err
 
 
+def test_up_all_is_every_profile(cli) -> None:
+    rows = [{"name": name, "state": "down"} for name in ("a", "b")]
+    cli.client.answers = {
+        "list": {"profiles": rows},
+        "up": lambda params: up(params["profile"], True, None),
+    }
+    assert cli("up", "--all", "--wait", "0") == 0
+    assert [p["profile"] for method, p in cli.client.calls if method == "up"] == ["a", "b"]
+    assert cli("up", "--all", "a") == 2
+    assert cli("up") == 2
+    cli.client.answers["list"] = {"profiles": []}
+    assert cli("up", "--all") == 0
+    assert "No profiles yet" in cli.out
+
+
 def test_down(cli) -> None:
     cli.client.answers = {
         "down": {"results": [{"profile": "vpn", "state": "down", "changed": True, "errors": []}]}
