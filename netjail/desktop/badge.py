@@ -4,7 +4,8 @@
 Written as SVG into the user's hicolor theme, one for each of the small sizes, where the badge is
 drawn larger and on whole pixels, and one for all others. The application's picture is carried
 along: drawings as they are, pictures of pixels in the size that fits best. Nothing is drawn by us,
-so nothing is needed to draw it. What the badge shows: two bars, in a colour of the profile's own.
+so nothing is needed to draw it. The badge is a disc in a colour of the profile's own, with the
+first letter of its name where there is room for one.
 """
 
 from __future__ import annotations
@@ -39,15 +40,8 @@ _COLOURS = (
 """Dark enough for white bars; all different in hue."""
 _DISC = {16: 9, 22: 11, 24: 12, 32: 15, 48: 20, SCALABLE: 50}
 """Diameter of the badge, ring and all, in pixels of the icon."""
-_BARS = {
-    16: (1, 1, 5),
-    22: (1, 1, 5),
-    24: (2, 2, 6),
-    32: (2, 3, 7),
-    48: (3, 4, 10),
-    SCALABLE: (7, 9, 24),
-}
-"""Width of a bar, the gap, their height."""
+_LETTER_FROM = 22
+"""Pixels of an icon from which a letter can be read; below, a dot."""
 
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
@@ -115,24 +109,33 @@ def draw(picture: bytes, profile: str, size: int) -> bytes:
 
 def _badge(profile: str, size: int) -> ElementTree.Element:
     diameter = _DISC[size]
-    width, gap, height = _BARS[size]
     middle = size - diameter / 2
     ring = max(1.0, diameter / 14)
     group = ElementTree.Element(f"{{{_SVG}}}g")
 
-    def add(tag: str, **attributes: object) -> None:
+    def add(tag: str, **attributes: object) -> ElementTree.Element:
         given = {
-            key: f"{value:g}" if isinstance(value, float) else str(value)
+            key.replace("_", "-"): f"{value:g}" if isinstance(value, float) else str(value)
             for key, value in attributes.items()
         }
-        ElementTree.SubElement(group, f"{{{_SVG}}}{tag}", given)
+        return ElementTree.SubElement(group, f"{{{_SVG}}}{tag}", given)
 
     add("circle", cx=middle, cy=middle, r=diameter / 2, fill="#ffffff")
     add("circle", cx=middle, cy=middle, r=diameter / 2 - ring, fill=colour(profile))
-    top = round(middle - height / 2 + (0 if (diameter - height) % 2 == 0 else 0.01))
-    left = middle - gap / 2 - width
-    for x in (left, left + width + gap):
-        add("rect", x=float(x), y=float(top), width=width, height=height, fill="#ffffff")
+    if size < _LETTER_FROM or not profile:
+        add("circle", cx=middle, cy=middle, r=diameter / 6, fill="#ffffff")
+    else:
+        letter = add(
+            "text",
+            x=middle,
+            y=middle + 0.265 * diameter,  # capitals are 0.73 of the size of a font
+            fill="#ffffff",
+            font_family="Cantarell, 'Noto Sans', 'DejaVu Sans', sans-serif",
+            font_weight="bold",
+            font_size=0.73 * diameter,
+            text_anchor="middle",
+        )
+        letter.text = profile[0].upper()
     return group
 
 

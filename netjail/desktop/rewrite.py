@@ -21,7 +21,7 @@ MARK = "X-Netjail-Profile"
 """Key in each entry that we write: the profile that it starts in."""
 
 _OURS = re.compile(
-    r'(?:"(?:[^"\\]|\\.)*netjail"|\S*netjail) run --notify '
+    r'(?:"(?:[^"\\]|\\\\?.)*netjail"|\S*netjail) run --notify '
     r"(?P<profile>[a-z0-9][a-z0-9_-]{0,30}) -- (?P<rest>.*)",
     re.DOTALL,
 )
