@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from netjail.cli.context import Context, Result
-from netjail.cli.output import Output, Text, state_text
+from netjail.cli.output import Output, Text, duration, state_text
 from netjail.cli.parser import VerbParser, switch_name
 
 TYPE_CHECKING = False
@@ -79,6 +79,12 @@ def _switch(status: dict[str, Any], output: Output) -> None:
     _table(output, "MAC table", ("MAC", "PORT", "VLAN"), _macs(status))
     _table(
         output,
+        "leases",
+        ("ADDRESS", "NAME", "MAC", "EXPIRES"),
+        [_lease(lease, output.now) for lease in status["leases"]],
+    )
+    _table(
+        output,
         "the host's neighbours",
         ("ADDRESS", "MAC", "STATE"),
         [[n["address"], n["lladdr"] or "-", n["state"]] for n in status["neighbours"]],
@@ -102,6 +108,12 @@ def _ports(status: dict[str, Any]) -> list[list[object]]:
         ]
         for p in status["ports"]
     ]
+
+
+def _lease(lease: dict[str, Any], now: float) -> list[object]:
+    expires = lease["expires"]
+    when = "never" if expires is None else f"in {duration(expires - now)}"
+    return [lease["address"], lease["name"] or "-", lease["mac"] or "-", when]
 
 
 def _macs(status: dict[str, Any]) -> list[list[object]]:

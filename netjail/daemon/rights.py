@@ -160,7 +160,10 @@ class Rights:
             "ports": [p for p in status["ports"] if p["profile"] not in unseen],
             "macs": [m for m in status["macs"] if m["port"] not in hidden],
             "neighbours": [n for n in status["neighbours"] if n["lladdr"] not in macs],
-            "leases": [each for each in status["leases"] if each.get("mac") not in macs],
+            # of IPv6, no lease says whose it is
+            "leases": [
+                e for e in status["leases"] if e["mac"] not in macs and (e["mac"] or not macs)
+            ],
             "members": [name for name in status["members"] if self._sees(uid, name)],
         }
 

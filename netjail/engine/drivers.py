@@ -12,6 +12,7 @@ from netjail.engine import (
     clients,
     device,
     dhcp,
+    dhcpserver,
     hostport,
     lan,
     links,
@@ -35,6 +36,7 @@ from netjail.uplinks.wanted import (
     VpnClient,
     WireGuardDevice,
 )
+from netjail.uplinks.wanted_dhcp import DhcpPort, DhcpServer
 from netjail.uplinks.wanted_lan import (
     AdoptedNetns,
     BridgePort,
@@ -120,6 +122,8 @@ _DRIVERS: dict[type, Driver] = {
     SwitchPort: Driver(links.port_present, links.apply_port, links.undo_port),
     SwitchBridge: Driver(bridge.present, bridge.apply, bridge.undo),
     OvsBridge: Driver(ovs.present, ovs.apply, ovs.undo),
+    DhcpPort: Driver(dhcpserver.port_present, dhcpserver.apply_port, dhcpserver.undo_port),
+    DhcpServer: Driver(dhcpserver.present, dhcpserver.apply, dhcpserver.undo),
     SwitchHostPort: Driver(hostport.present, hostport.apply, hostport.undo),
     AdoptedNetns: Driver(_netns_present, _adopt_netns, undo=lambda _wanted, _context: None),
     HostDevice: Driver(device.present, device.apply, device.undo),

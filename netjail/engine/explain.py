@@ -16,6 +16,7 @@ from netjail.uplinks.wanted import (
     VpnClient,
     WireGuardDevice,
 )
+from netjail.uplinks.wanted_dhcp import DhcpPort, DhcpServer
 from netjail.uplinks.wanted_lan import (
     AdoptedNetns,
     BridgePort,
@@ -47,6 +48,8 @@ _UNDO = {
     SwitchHostPort: "remove the host's port",
     **explain_lan.UNDO,
     VpnClient: "end the VPN's client and remove its interface",
+    DhcpPort: "unplug the DHCP server from the switch",
+    DhcpServer: "stop the DHCP server",
 }
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from netjail import names
+from netjail.uplinks.wanted_dhcp import DhcpPort, DhcpResource, DhcpServer
 from netjail.uplinks.wanted_links import (
     CrossLink,
     LinkResource,
@@ -14,7 +15,7 @@ from netjail.uplinks.wanted_links import (
 )
 
 
-def making(resource: LinkResource) -> tuple[str, list[str]]:
+def making(resource: LinkResource | DhcpResource) -> tuple[str, list[str]]:
     """(sentence, commands)."""
     match resource:
         case CrossLink():
@@ -35,6 +36,17 @@ def making(resource: LinkResource) -> tuple[str, list[str]]:
             ]
         case SwitchHostPort():
             return _host_port(resource)
+        case DhcpPort():
+            return f"plug a DHCP server into switch {resource.switch}", [
+                *(f"ip -n {resource.netns} addr add {a} dev {resource.interface}"
+                  for a in resource.addresses),
+            ]  # fmt: skip
+        case DhcpServer():
+            ranges = " ".join(f"--dhcp-range={a},{b}" for a, b, _ in resource.ranges)
+            return f"hand out addresses on switch {resource.switch}", [
+                f"ip netns exec {resource.netns} dnsmasq --port=0 --no-resolv --no-hosts "
+                f"--interface={resource.interface} {ranges}"
+            ]
 
 
 def _vsctl(netns: str | None) -> str:

@@ -192,16 +192,21 @@ class HostFacts(LanFacts):
 
     def machine(self) -> str:
         """The number of machine-id(5), or the name."""
-        try:
-            with open("/etc/machine-id", encoding="ascii") as file:
-                return file.read(64).strip()
-        except (OSError, ValueError):
-            return os.uname().nodename
+        return machine_id()
 
     def require_program(self, *programs: str) -> None:
         """Raises missing-program with the package to install."""
         for name in programs:
             process.program(name)
+
+
+def machine_id() -> str:
+    """The number of machine-id(5), or the machine's name."""
+    try:
+        with open("/etc/machine-id", encoding="ascii") as file:
+            return file.read(64).strip()
+    except (OSError, ValueError):
+        return os.uname().nodename
 
 
 def read_sysctl(key: str) -> str | None:

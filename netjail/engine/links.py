@@ -47,6 +47,9 @@ def _set_up_inner(wanted: CrossLink | SwitchPort, netlink: Socket) -> None:
     for key, value in _INNER:
         _write(key, value)
     _write(f"net/ipv4/conf/{wanted.jail_if}/rp_filter", "1" if wanted.strict else "0")
+    if any(":" in address for address in wanted.addresses):
+        # not so in a switch's namespace, where a DHCP server is
+        _write(f"net/ipv6/conf/{wanted.jail_if}/disable_ipv6", "0")
     messages: list[Request] = [set_link(index, up=True)]
     messages += [new_address(index, address) for address in wanted.addresses]
     messages += [
@@ -161,6 +164,11 @@ def apply_port(wanted: SwitchPort, context: Context) -> None:
     """Plug the jail in; the switch is made first where it is not up."""
     fabric = context.switches.ensure(wanted.switch, context.progress)
     undo_port(wanted, context)
+    plug_in(fabric, wanted)
+
+
+def plug_in(fabric: SwitchBridge | OvsBridge, wanted: SwitchPort) -> None:
+    """Make both ends of a port of a switch that stands."""
     target = ns.open_named(wanted.netns)
     try:
         with ns.inside_named(fabric.netns), Socket() as netlink:

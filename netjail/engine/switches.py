@@ -16,7 +16,7 @@ from ipaddress import ip_interface, ip_network
 from typing import Any
 
 from netjail import names
-from netjail.engine import drivers, ns, ovs, plan, process
+from netjail.engine import dhcpserver, drivers, hostfacts, ns, ovs, plan, process
 from netjail.engine.context import Context
 from netjail.engine.hostnet import HostNet
 from netjail.engine.netlink import Socket, index_of, is_foreign
@@ -27,7 +27,7 @@ from netjail.errors import NetjailError
 from netjail.profile import switches as store
 from netjail.profile.links import overlap
 from netjail.profile.switch import Switch
-from netjail.uplinks import naming
+from netjail.uplinks import dhcp_server, naming
 from netjail.uplinks.links import MTU
 from netjail.uplinks.wanted import Netns, Resource
 from netjail.uplinks.wanted_links import OvsBridge, SwitchBridge, SwitchHostPort, SwitchPort
@@ -117,22 +117,38 @@ class Switches:
             switch = store.load(name)
             if found is None:
                 found = self._bring_up(switch, progress)
-            elif found.digest != digest_of(switch) or self._missing(found):
+            elif self._changed(found, switch) or self._missing(found):
                 found = self._mend(found, switch, progress)
             fabric = fabric_of(found.resources)
             assert fabric is not None
             return fabric
 
     def repair(self, resources: Sequence[Resource], progress: Progress) -> bool:
-        """See that the switches of a jail that is up are whole; whether one was not."""
+        """See that the switches of a jail that is up are whole, and as their files say by now;
+        whether one was not."""
         changed = False
         for name in switches_of(resources):
             with self._turn(name):
                 found = self._records.get(name)
-                if found is not None and found.state == UP and self._missing(found):
+                if found is None or found.state != UP:
+                    continue
+                if self._missing(found):
                     self._apply(found, found.resources, progress)
                     changed = True
+                try:
+                    switch = store.load(name)
+                except NetjailError:
+                    continue  # its file is gone or broken; the switch is not
+                if self._changed(found, switch):
+                    self._mend(self._records.get(name) or found, switch, progress)
+                    changed = True
         return changed
+
+    def _changed(self, found: Record, switch: Switch) -> bool:
+        """Whether a switch that is up is to be another; also by who serves DHCP on it."""
+        if found.digest != digest_of(switch):
+            return True
+        return self._describe(switch, found) != found.resources
 
     def check(self, name: str) -> list[plan.Step]:
         """What `ensure` would do. Raises NetjailError as it would."""
@@ -162,7 +178,20 @@ class Switches:
                     vlan=switch.vlan,
                 )
             )
+        served = None if dhcpserver.served_by_profile(switch) else self._dhcp(switch, fabric)
+        if served is not None:
+            if fabric.netns is None:  # the server has a namespace of its own nevertheless
+                wanted.insert(0, Netns(names.switch_netns(switch.name)))
+            wanted += served
         return tuple(wanted)
+
+    @staticmethod
+    def _dhcp(switch: Switch, fabric: Fabric) -> tuple[Resource, ...] | None:
+        return dhcp_server.of_switch(switch, hostfacts.machine_id(), fabric.netns is None)
+
+    def leases(self, name: str) -> list[dict[str, Any]]:
+        """What its DHCP server has given, wherever that runs."""
+        return dhcpserver.leases(name, self._records, self._jails)
 
     def _check(self, wanted: Sequence[Resource]) -> None:
         for resource in wanted:

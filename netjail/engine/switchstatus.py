@@ -12,6 +12,7 @@ from netjail.engine.record import Record
 from netjail.engine.status import NUD
 from netjail.engine.switches import fabric_of
 from netjail.errors import NetjailError
+from netjail.uplinks.wanted_dhcp import DhcpPort
 from netjail.uplinks.wanted_links import OvsBridge, SwitchHostPort, SwitchPort
 
 
@@ -32,6 +33,9 @@ def read(record: Record, users: Sequence[SwitchPort]) -> dict[str, Any]:
     }
     if host is not None:
         result["ports"].insert(0, _host(host))
+    server: DhcpPort | None = record.find(DhcpPort)
+    if server is not None:
+        result["ports"].insert(0, _server(server))
     try:
         with ns.inside_named(None if fabric is None else fabric.netns), Socket() as netlink:
             called = {int(each["index"]): each.get_attr("IFLA_IFNAME") for each in netlink.links()}
@@ -74,12 +78,26 @@ def _host(host: SwitchHostPort) -> dict[str, Any]:
     }
 
 
+def _server(server: DhcpPort) -> dict[str, Any]:
+    return {
+        "port": server.port,
+        "kind": "DHCP server",
+        "profile": None,
+        "interface": server.interface,
+        "mac": server.mac,
+        "vlan": server.vlan,
+        "isolated": False,
+        "addresses": list(server.addresses),
+    }
+
+
 def _look_from_host(host: SwitchHostPort, result: dict[str, Any]) -> None:
     with Socket() as netlink:
         link = netlink.link(host.host_if)
         if link is None:
             return
-        result["ports"][0]["mac"] = link.get_attr("IFLA_ADDRESS")
+        ours = next(port for port in result["ports"] if port["kind"] == "host")
+        ours["mac"] = link.get_attr("IFLA_ADDRESS")
         result["neighbours"] = [
             {
                 "address": n.get_attr("NDA_DST"),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from netjail.profile import checks, linkchecks, toml
+from netjail.profile import checks, linkchecks, serving, toml
 from netjail.profile.checks import Bad
 from netjail.profile.key import Key, KeySet, Type, choice
 from netjail.profile.keys import TEXT, VERSION, VERSION_TYPE
@@ -25,13 +25,15 @@ LEASE_MIN, LEASE_MAX = 120, 86400 * 30
 @dataclass(frozen=True, slots=True)
 class Dhcp:
     """[dhcp]: what a switch hands out. `ranges`: first and last address; `lease` in seconds;
-    `gateways`, `dns` empty: none is named. `hosts`: (name or MAC, address) pairs."""
+    `gateways`, `dns` empty: none is named. `addresses`: the server's own, empty: the last free
+    ones. `hosts`: (name or MAC, address) pairs."""
 
     ranges: tuple[Range, ...]
     lease: int = LEASE_DEFAULT
     gateways: tuple[Address, ...] = ()
     dns: tuple[Address, ...] = ()
     domain: str | None = None
+    addresses: tuple[Interface, ...] = ()
     hosts: tuple[tuple[str, Address], ...] = ()
 
 
@@ -128,6 +130,12 @@ KEYS: tuple[Key, ...] = (
         default="`false`",
     ),
     Key("dhcp.range", RANGES, "Addresses to hand out.", required=True),
+    Key(
+        "dhcp.address",
+        HOST_ADDRESS,
+        "The server's own address on the switch. Its prefix length is that of the network.",
+        default="the last free one of the network: of `host_address`, else /24, for IPv6 /64",
+    ),
     Key("dhcp.lease", SECONDS, "For how long.", default=str(LEASE_DEFAULT)),
     Key("dhcp.gateway", GATEWAYS, "The way to everywhere else.", default="none"),
     Key("dhcp.dns", SERVERS, "Resolvers.", many=True, default="none"),
@@ -139,8 +147,6 @@ KEYS: tuple[Key, ...] = (
         default="none",
     ),
 )
-LATER = {"dhcp": "addresses by DHCP"}
-"""Recognised and refused with "not yet"."""
 SECTIONS = {"": "the file", "dhcp": "[dhcp]", "dhcp.hosts": "[dhcp.hosts]"}
 SWITCH = KeySet(KEYS, SECTIONS, named=frozenset({"dhcp.hosts"}))
 """What a switch's file may hold."""
@@ -162,10 +168,10 @@ def _switch(name: str, raw: Mapping[str, Any], report: Report) -> Switch | None:
     dhcp = None
     raw_dhcp = subtable(raw, "dhcp", report)
     if raw_dhcp is not None:
-        if "dhcp" in LATER:
-            report.problem(("dhcp",), f"{LATER['dhcp']}: not yet in this version of netjail")
         dhcp = _dhcp(raw_dhcp, report)
     _relations(values, raw, report)
+    if dhcp is not None:
+        serving.judge(dhcp, values.get("host_address", ()), report)
     if report.bad():
         return None
     return Switch(
@@ -228,6 +234,7 @@ def _dhcp(raw: Mapping[str, Any], report: Report) -> Dhcp | None:
         gateways=values.get("gateway", ()),
         dns=values.get("dns", ()),
         domain=values.get("domain"),
+        addresses=values.get("address", ()),
         hosts=tuple(hosts),
     )
 
@@ -253,7 +260,11 @@ def _dump_dhcp(dhcp: Dhcp) -> dict[str, Any]:
     raw: dict[str, Any] = {"range": [f"{first}-{last}" for first, last in dhcp.ranges]}
     if dhcp.lease != LEASE_DEFAULT:
         raw["lease"] = dhcp.lease
-    for key, values in (("gateway", dhcp.gateways), ("dns", dhcp.dns)):
+    for key, values in (
+        ("address", dhcp.addresses),
+        ("gateway", dhcp.gateways),
+        ("dns", dhcp.dns),
+    ):
         if values:
             raw[key] = [str(value) for value in values]
     if dhcp.domain is not None:

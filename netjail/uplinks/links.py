@@ -8,19 +8,27 @@ from netjail.errors import NetjailError
 from netjail.profile.links import overlap
 from netjail.profile.model import Link, NoUplink, Profile
 from netjail.profile.switch import Switch
-from netjail.uplinks import naming
+from netjail.uplinks import dhcp_server, naming
 from netjail.uplinks.facts import Facts
+from netjail.uplinks.wanted_dhcp import DhcpServer
 from netjail.uplinks.wanted_links import CrossLink, LinkResource, SwitchPort
 
 MTU = 1500
 
 
-def describe(profile: Profile, facts: Facts) -> tuple[LinkResource, ...]:
+def describe(profile: Profile, facts: Facts) -> tuple[LinkResource | DhcpServer, ...]:
     """All links, in the order of the file. Raises NetjailError for the first that cannot be."""
-    return tuple(
-        cable(profile, link, facts) if link.peer is not None else port(profile, link, facts)
-        for link in profile.links
-    )
+    found: list[LinkResource | DhcpServer] = []
+    for link in profile.links:
+        if link.peer is not None:
+            found.append(cable(profile, link, facts))
+            continue
+        found.append(port(profile, link, facts))
+        if link.serve_dhcp:
+            assert link.switch is not None
+            switch = find_switch(profile.name, link.switch, facts)
+            found.append(dhcp_server.of_link(profile, link, switch))
+    return tuple(found)
 
 
 # Cables ----------------------------------------------------------------------------------------
@@ -128,7 +136,7 @@ def port(profile: Profile, link: Link, facts: Facts) -> SwitchPort:
         addresses=tuple(map(str, link.static)),
         gateways=tuple(map(str, link.gateways)),
         vlan=link.vlan or switch.vlan,
-        isolated=switch.isolated,
+        isolated=switch.isolated and not link.serve_dhcp,
         strict=strict(profile),
     )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from netjail.uplinks import wanted_lan, wanted_links
+from netjail.uplinks import wanted_dhcp, wanted_lan, wanted_links
 from netjail.uplinks.login import Ask, Login
 
 
@@ -140,6 +140,7 @@ Resource = (
     | VpnClient
     | wanted_links.LinkResource
     | wanted_lan.LanResource
+    | wanted_dhcp.DhcpResource
 )
 
 _KINDS: dict[str, type] = {
@@ -155,6 +156,7 @@ _KINDS: dict[str, type] = {
         VpnClient,
         *wanted_links.KINDS,
         *wanted_lan.KINDS,
+        *wanted_dhcp.KINDS,
     )
 }
 _SECRET = frozenset({"config", "login", "asks"})

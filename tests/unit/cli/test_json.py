@@ -116,7 +116,7 @@ SWITCH = {
     ],
     "macs": [{"mac": TEXT, "port": TEXT, "vlan": MAYBE_NUMBER}],
     "neighbours": [{"address": TEXT, "lladdr": MAYBE_TEXT, "state": TEXT}],
-    "leases": [dict],
+    "leases": [{"address": TEXT, "mac": MAYBE_TEXT, "name": MAYBE_TEXT, "expires": MAYBE_NUMBER}],
     "members": [TEXT],
     "processes": [{"name": TEXT, "pid": int}],
 }
