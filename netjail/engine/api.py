@@ -445,8 +445,7 @@ class Engine(Answers):
         found = self._switches.get(name)
         if found is None or found.state != record.UP:
             return None
-        status = switchstatus.read(found, self._switches.users(name))
-        return {**status, "leases": self._switches.leases(name)}
+        return switchstatus.read(found, self._switches.users(name), self._switches.leases(name))
 
     def host_changed(self) -> None:
         """The host's addresses, routes or rules changed: follow in what depends on them."""

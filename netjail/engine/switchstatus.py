@@ -16,7 +16,9 @@ from netjail.uplinks.wanted_dhcp import DhcpPort
 from netjail.uplinks.wanted_links import OvsBridge, SwitchHostPort, SwitchPort
 
 
-def read(record: Record, users: Sequence[SwitchPort]) -> dict[str, Any]:
+def read(
+    record: Record, users: Sequence[SwitchPort], leases: list[dict[str, Any]]
+) -> dict[str, Any]:
     """The live part of a switch's STATUS. What cannot be read is empty, never invented."""
     fabric = fabric_of(record.resources)
     host: SwitchHostPort | None = record.find(SwitchHostPort)
@@ -29,6 +31,7 @@ def read(record: Record, users: Sequence[SwitchPort]) -> dict[str, Any]:
         "ports": [_port(user) for user in users],
         "macs": [],
         "neighbours": [],
+        "leases": leases,
         "processes": [{"name": p.name, "pid": p.pid} for p in record.processes if p.alive()],
     }
     if host is not None:
