@@ -289,6 +289,23 @@ class Story:
             *(f"left outside of the tunnel: {line}" for line in stray[:5]),
         )
 
+    def leak_check(self) -> None:
+        """netjail's own, of what stands now."""
+        said = self.netjail("check", PROFILE, "--echo", self.stage.web_url, "--json", check=False)
+        try:
+            answer = json.loads(said.partition("\n")[0])
+            found = answer["result"]["findings"]
+        except (ValueError, KeyError):
+            self.claim("check", "the leak check looks at everything", False, _spoken(said))
+            return
+        wrong = [f for f in found if f["level"] in ("warning", "leak")]
+        self.claim(
+            "check",
+            f"{len(found)} things looked at, inside and outside, and nothing leaks",
+            bool(found) and answer["result"]["clean"],
+            *(f"{f['title']}: {f['text']}" for f in wrong),
+        )
+
     def host_reaches(self, key: str, expected: str, text: str) -> None:
         """Outside of the jail all goes on."""
         seen = self.page(False, "4")
@@ -323,7 +340,11 @@ class Story:
             *(f"left outside of the tunnel: {p}" for p in self.strays(wire.packets)[:5]),
         )
 
-        tell.head("6. The provider's WireGuard server is killed")
+        tell.head("6. See for yourself, at any time, whether anything leaks")
+        tell.typed(f"netjail check {PROFILE} --echo {stage.web_url}")
+        self.leak_check()
+
+        tell.head("7. The provider's WireGuard server is killed")
         stage.cut_provider()
         self.unreachable("killed")
         self.netjail("down", PROFILE)
@@ -420,7 +441,7 @@ def _close(claims: list[Claim], seconds: float, tell: Teller, as_json: bool) -> 
     tell.say("Your turn:")
     tell.typed("sudo netjail import YOUR-PROVIDERS-FILE.conf --name vpn")
     tell.typed("sudo netjail run vpn -- curl https://example.net/")
-    tell.typed("sudo netjail status vpn")
+    tell.typed("sudo netjail check vpn")
     return 0
 
 

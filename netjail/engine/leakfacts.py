@@ -27,6 +27,7 @@ from netjail.errors import NetjailError
 from netjail.leaks.model import Facts, Held, Link, Route
 from netjail.profile.model import Profile, Veth
 from netjail.uplinks.wanted import Files, Masquerade, Resource, VethPair, WireGuardDevice
+from netjail.uplinks.wanted_lan import AdoptedNetns
 
 TUNNELS = frozenset({"wireguard", "openvpn", "openconnect"})
 HELD_SECONDS = 5.0
@@ -60,13 +61,19 @@ def read(
     lost = [plan.Step("make", each).describe()[0] for each in missing]
     if record.find(Masquerade) is not None and not whole:
         lost.append(f"rules of the nftables table inet {names.NFT_TABLE}")
+    adopted = record.find(AdoptedNetns) is not None
+    if adopted:  # all that is there is somebody else's, and as they want it
+        own = tuple(link.name for link in links)
+        programs = ()
+    else:
+        own = tuple(str(r.jail_if) for r in record.resources if hasattr(r, "jail_if"))
     held_, partly = _held(record, programs)
     uplink = profile.uplink if profile is not None else None
     return Facts(
         profile=record.profile,
         kind=record.kind,
         netns=_id(record.namespace),
-        own=tuple(str(r.jail_if) for r in record.resources if hasattr(r, "jail_if")),
+        own=own,
         configured=_configured(record),
         links=links,
         routes=routes,

@@ -10,9 +10,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from conftest import ROOT, Netjail, TestStage
 
 from netjail.demo.nodes import wait_until
 from netjail.demo.provider import start_dnsmasq
@@ -146,6 +151,40 @@ def test_nothing_leaves_none(check) -> None:
     result = check("none", "--echo", ECHO)
     assert bad(result) == []
     assert texts(result)["exit-ipv4"] == "no page is reached by IPv4"
+
+
+def test_a_network_of_others_and_one_of_somebody_elses(vpn: Any, netjail, check) -> None:
+    dns = '[dns]\nmode = "static"\nservers = ["192.0.2.53"]\n'
+    address = 'address = ["203.0.113.9/25"]\ngateway = ["203.0.113.1"]\n'
+    lan = f'version = 1\n[uplink]\nkind = "macvlan"\nparent = "wan0"\n{address}{dns}'
+    other = f'version = 1\n[uplink]\nkind = "netns"\nname = "foreign"\n{dns}'
+    do = [
+        "netns add foreign",
+        "link add odd0 type veth peer name odd1 netns foreign",
+        "-n foreign addr add 10.9.9.2/30 dev odd1",
+        "-n foreign link set odd1 up",
+        "-n foreign route add default via 10.9.9.1",
+    ]
+    try:
+        with done_and_undone(vpn, do, ["netns del foreign"]):
+            for name, text in (("lan", lan), ("other", other)):
+                netjail("profile", "add", "-", "--name", name, input=text, check=True)
+                assert bad(check(name)) == []
+            netjail("down", "lan", "other", check=True)
+    finally:
+        netjail("profile", "remove", "--yes", "lan", "other")
+
+
+@pytest.mark.slow
+def test_a_tunnel_in_a_tunnel_does_not_leak() -> None:
+    with TestStage(providers=2) as stage:
+        netjail = Netjail(stage)
+        netjail("import", "-", "--name", "first", input=stage.provider_conf, check=True)
+        more = ("import", "-", "--name", "second", "--through", "first")
+        netjail(*more, input=stage.provider2_conf, check=True)
+        result = netjail("check", "second", "--json", "--echo", ECHO, check=True).json["result"]
+        assert bad(result) == []
+        assert texts(result)["exit-ipv4"].startswith(f"seen as {stage.providers[1].wan4};")
 
 
 def test_offline_nothing_is_sent_in_plain(vpn: Any, check) -> None:
@@ -395,7 +434,7 @@ def test_a_shared_ssh_connection(vpn: Any, check) -> None:
 @pytest.mark.parametrize("kind", ["SOCK_DGRAM", "SOCK_STREAM"])
 def test_a_socket_of_the_host_in_a_program_inside(vpn: Any, check, netjail, kind: str) -> None:
     """Not even bound, so in no table of /proc/net: the kernel alone can tell whose it is."""
-    with service(vpn, f"import os; os.chdir({str(sys.path[0])!r})" + HOLD, kind) as said:
+    with service(vpn, f"import os; os.chdir({str(ROOT)!r})" + HOLD, kind) as said:
         assert said == "in"
         result = check()
         netjail("kill", "vpn", "--signal", "KILL")
