@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 from netjail import names
-from netjail.desktop import appsfile, busnames, entries, mimecache, places, rewrite
+from netjail.desktop import appsfile, busnames, entries, mimecache, places, rewrite, tell
 from netjail.desktop.appsfile import Launcher, Pin
 from netjail.desktop.keyfile import KeyFile
 from netjail.desktop.overrides import Override
@@ -144,7 +144,7 @@ def pin(entry_id: str, profile: str) -> Pin:
         if bus is not None:
             _put_service(bus.name, profile)
         elif before is not None and before.bus_name:
-            busnames.override(before.bus_name).restore()
+            _restore_service(before.bus_name)
         mimecache.refresh()
     return made
 
@@ -163,7 +163,7 @@ def unpin(entry_id: str) -> str | None:
             )
         kept = _entry_file(entry_id).restore()
         if found.bus_name:
-            busnames.override(found.bus_name).restore()
+            _restore_service(found.bus_name)
         appsfile.save(apps.without_pin(entry_id))
         mimecache.refresh()
     return kept
@@ -374,6 +374,12 @@ def _put_service(name: str, profile: str) -> None:
     source = busnames.source(name)
     if source is not None:
         busnames.override(name).put(rewrite.service(source, profile, netjail_program()))
+        tell.reload_services()
+
+
+def _restore_service(name: str) -> None:
+    busnames.override(name).restore()
+    tell.reload_services()
 
 
 def _name(data: bytes | None) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Saying something to a user who has no terminal in front of him.
+"""Saying something to a user who has no terminal in front of him, and to his session bus.
 
 By a notification where the session has a server for these, else by a dialog. By programs and not
 by a library: this is what a failed start does last, once, and what is installed differs.
@@ -29,6 +29,17 @@ def tell(title: str, text: str) -> bool:
     ways: tuple[Callable[[str, str], bool], ...] = (_notify_send, _gdbus, _dialog)
     text = text[:_LENGTH_MAX]
     return any(way(title, text) for way in ways)
+
+
+def reload_services() -> None:
+    """Have the session bus read its service files again: it knows those that it has read."""
+    if _has_bus():
+        _run(
+            "gdbus",
+            *("call", "--session", "--dest", "org.freedesktop.DBus"),
+            *("--object-path", "/org/freedesktop/DBus"),
+            *("--method", "org.freedesktop.DBus.ReloadConfig"),
+        )
 
 
 def markup(text: str) -> str:
