@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 
 from netjail.cli.context import Context, Result
 from netjail.cli.output import Output
@@ -63,15 +62,12 @@ def execute(args: Namespace, context: Context) -> Result:
 def start(args: Namespace, context: Context, entry_id: str, profile: str) -> Result:
     """Go on as `netjail run PROFILE ID TARGET` does."""
     from netjail.cli import run
-    from netjail.desktop import entries, execline, recent
+    from netjail.desktop import recent
 
-    entry = entries.find(entry_id)
-    words = execline.expand(entry, [args.target])
     options = ["--via-helper"] if args.via_helper else []
     recent.note_recent(entry_id, profile)
-    if entry.directory and os.path.isdir(entry.directory):
-        os.chdir(entry.directory)
-    return run.execute(run.parser().parse([*options, profile, "--", *words]), context)
+    words = [*options, profile, "--", entry_id, args.target]
+    return run.execute(run.parser().parse(words), context)
 
 
 def render(_data: dict[str, Any], _output: Output) -> None:
