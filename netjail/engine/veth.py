@@ -33,6 +33,9 @@ _QUIET = (
     ("net/ipv6/conf/{}/accept_redirects", "0"),
     ("net/ipv4/conf/{}/accept_redirects", "0"),
     ("net/ipv4/conf/{}/arp_ignore", "1"),  # answer for the gateway's address alone
+    # No link-local address, which nobody needs: its route stands beside those of all the other
+    # host ends, and to add one the kernel walks them all (1 ms where there are a thousand).
+    ("net/ipv6/conf/{}/addr_gen_mode", "1"),
 )
 
 
