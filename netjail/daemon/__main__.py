@@ -27,6 +27,7 @@ import time
 import netjail
 from netjail import names
 from netjail.daemon import cleanup, log, only
+from netjail.daemon.autostart import Autostart
 from netjail.daemon.home import Home
 from netjail.daemon.loop import Loop, Timer
 from netjail.daemon.manager import Manager
@@ -113,6 +114,7 @@ class _Helper:
         self, path: str, idle_seconds: float | None, ready: "_Ready", with_bus: bool
     ) -> None:
         self._idle_seconds = idle_seconds
+        self._rooms = RealRooms()
         self._ready = ready
         self._loop = Loop()
         self._bus: BusFace | None = None
@@ -125,12 +127,12 @@ class _Helper:
             self._carrier = bus_adapter.GLibLoop(self._loop)
             system = bus_adapter.SystemBus(self._bus_gone)
             gate = polkit.Polkit(system.connection)
-            self._manager = Manager(self._loop, RealRooms(), gate=gate, bus=True)
+            self._manager = Manager(self._loop, self._rooms, gate=gate, bus=True)
             self._bus = bus.BusFace(self._loop, self._manager, system)
             self._bus.used = self._used
             self._face = SocketFace(self._loop, self._manager, path, uids=None)
         else:
-            self._manager = Manager(self._loop, RealRooms())
+            self._manager = Manager(self._loop, self._rooms)
             self._face = SocketFace(self._loop, self._manager, path)
         self._manager.quiet_changed = self._face.clients_changed = self._reconsider
         self._idle: Timer | None = None
@@ -149,6 +151,7 @@ class _Helper:
         Home(self._loop, self._face, lock, self._manager.renew)
         if self._bus is not None:
             self._bus.start(self._on_bus)
+            self._autostart()
         else:
             self._ready.tell(None)
             log.info(f"netjaild {netjail.__version__} serves root, pid {os.getpid()}")
@@ -167,6 +170,17 @@ class _Helper:
             raise self._failed
         log.info("netjaild ends; what is up stays up")
         return 0
+
+    def _autostart(self) -> None:
+        """The system's helper, and not one that root has called for something, starts at boot."""
+        starting = Autostart(self._loop, self._manager, self._rooms)
+        told = self._manager.adopted
+
+        def adopted() -> None:
+            told()
+            starting.begin()
+
+        self._manager.adopted = adopted
 
     def _on_bus(self, error: NetjailError | None) -> None:
         if error is not None:

@@ -365,9 +365,10 @@ def _own(uid: int, facts: Facts) -> bool:
 
 
 def _harmless(profile: Profile) -> bool:
-    """Whether a profile takes nothing of the host but a port for its encrypted packets, and joins
-    no network but its own: who is on a link may be anybody's profile."""
-    if profile.links:
+    """Whether a profile takes nothing of the host but a port for its encrypted packets, and that
+    only while its user is there; and joins no network but its own: who is on a link may be
+    anybody's profile."""
+    if profile.links or profile.autostart:
         return False
     uplink = profile.uplink
     if isinstance(uplink, WireGuard):

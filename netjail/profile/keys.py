@@ -92,6 +92,12 @@ KEYS: tuple[Key, ...] = (
         'When the jail goes down by itself: `"when-idle"` is when its last program has ended.',
         default='`"never"`',
     ),
+    Key(
+        "autostart",
+        BOOL,
+        "Whether the profile comes up when the machine has booted. Takes an administrator to set.",
+        default="`false`",
+    ),
     Key("uplink.kind", KIND, "How the jail reaches the world.", required=True),
     Key(
         "uplink.private_key",
@@ -256,7 +262,6 @@ LATER = {
     "expose": "services of a jail shown to the host",
     "dhcp": "a DHCP server of netjail's",
     "isolation": "further isolation of programs",
-    "autostart": "profiles brought up at boot",
 }
 """Top-level keys that are recognised and refused with "not yet", with what they will be."""
 

@@ -301,6 +301,7 @@ class Profile:
     users: tuple[str, ...] = ()
     stop: StopMode = "never"
     links: tuple[Link, ...] = ()
+    autostart: bool = False
 
     @property
     def through(self) -> str | None:

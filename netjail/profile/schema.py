@@ -381,4 +381,5 @@ def read_profile(name: str, raw: Mapping[str, Any], report: Report) -> Profile |
         users=values.get("users", ()),
         stop=values.get("stop", "never"),
         links=found_links,
+        autostart=values.get("autostart", False),
     )

@@ -94,6 +94,8 @@ def dump(profile: Profile) -> str:
         raw["users"] = list(profile.users)
     if profile.stop != "never":
         raw["stop"] = profile.stop
+    if profile.autostart:
+        raw["autostart"] = True
     raw["uplink"] = _uplink(profile)
     dns = _dns(profile.dns, profile.uplink.kind)
     if dns:

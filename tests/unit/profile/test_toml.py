@@ -140,7 +140,7 @@ REPLACED = [
     ("version = 1", "version = 1\nmtu = 1280", r"did you mean mtu in \[uplink\]\?"),
     ("version = 1", 'version = 1\n"uplink.mtu" = 1280', "unknown key"),
     ("version = 1", 'version = 1\n"uplink.peer" = 1280', "unknown key"),
-    ("version = 1", "version = 1\nautostart = true", "not yet"),
+    ("version = 1", 'version = 1\nautostart = "yes"', "true or false"),
     ("version = 1", 'version = 1\nusers = ["@wheel"]', "is a group"),
     ("version = 1", "version = 1\nusers = [[]]", "a list is not a text in quotes"),
     (f'public_key = "{PUBLIC}"', f'public_key = "{public_key(PRIVATE)}"', "your own private_key"),

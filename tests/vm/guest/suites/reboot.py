@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
-from guest import in_phase, main, needed, netjail, sh, test
+from guest import eventually, in_phase, main, needed, netjail, sh, test
 
 PLAIN = Path("/run/netjail-tests/plain.toml")
 
@@ -19,17 +20,34 @@ def profiles_are_up() -> None:
     PLAIN.write_text('version = 1\n[uplink]\nkind = "none"\n')
     sh(f"netjail profile add {PLAIN} --name lonely")
     sh("netjail up lonely")
-    assert states() == {"lonely": "up"}
+    PLAIN.write_text('version = 1\nautostart = true\n[uplink]\nkind = "veth"\n')
+    sh(f"netjail profile add {PLAIN} --name early")
+    assert states() == {"lonely": "up", "early": "down"}
+
+
+@in_phase(1)
+def those_that_ask_come_up() -> None:
+    """After the reboot a profile with autostart = true comes up by itself"""
+    eventually(lambda: states()["early"] == "up", "it is not up", seconds=60)
+    sh("netjail run early ip route get 203.0.113.1")
 
 
 @in_phase(1)
 def profiles_are_kept() -> None:
-    """After the reboot the profile is known and down: nobody asked for it"""
-    assert states() == {"lonely": "down"}
-    assert not sh("ip netns").text
-    assert not [
-        x for x in os.listdir("/run/netjail") if x == "jails" and os.listdir(f"/run/netjail/{x}")
-    ]
+    """After the reboot the other profile is known and down: nobody asked for it"""
+    assert states() == {"lonely": "down", "early": "up"}
+    assert sh("ip netns").text.split()[0] == "netjail-early"
+    assert os.listdir("/run/netjail/jails") == ["early"]
+
+
+@in_phase(1)
+def once_is_enough() -> None:
+    """Taken down by hand it stays down, whatever becomes of the helper"""
+    sh("netjail down early")
+    sh("systemctl restart netjaild.service")
+    time.sleep(3)
+    assert states() == {"lonely": "down", "early": "down"}
+    sh("netjail profile remove early")
 
 
 @in_phase(1)
