@@ -51,6 +51,7 @@ from netjail.uplinks.wanted_links import (
     SwitchBridge,
     SwitchHostPort,
     SwitchPort,
+    SwitchUplink,
 )
 
 
@@ -125,6 +126,7 @@ _DRIVERS: dict[type, Driver] = {
     DhcpPort: Driver(dhcpserver.port_present, dhcpserver.apply_port, dhcpserver.undo_port),
     DhcpServer: Driver(dhcpserver.present, dhcpserver.apply, dhcpserver.undo),
     SwitchHostPort: Driver(hostport.present, hostport.apply, hostport.undo),
+    SwitchUplink: Driver(hostport.uplink_present, hostport.apply_uplink, hostport.undo_uplink),
     AdoptedNetns: Driver(_netns_present, _adopt_netns, undo=lambda _wanted, _context: None),
     HostDevice: Driver(device.present, device.apply, device.undo),
     ChildLink: Driver(lan.child_present, lan.apply_child, lan.undo_child),

@@ -31,6 +31,7 @@ from netjail.uplinks.wanted_links import (
     SwitchBridge,
     SwitchHostPort,
     SwitchPort,
+    SwitchUplink,
 )
 
 _UNDO = {
@@ -46,6 +47,7 @@ _UNDO = {
     SwitchBridge: "remove the bridge",
     OvsBridge: "remove the bridge of Open vSwitch",
     SwitchHostPort: "remove the host's port",
+    SwitchUplink: "pull the uplink's plug",
     **explain_lan.UNDO,
     VpnClient: "end the VPN's client and remove its interface",
     DhcpPort: "unplug the DHCP server from the switch",

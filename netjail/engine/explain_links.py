@@ -12,6 +12,7 @@ from netjail.uplinks.wanted_links import (
     SwitchBridge,
     SwitchHostPort,
     SwitchPort,
+    SwitchUplink,
 )
 
 
@@ -36,6 +37,11 @@ def making(resource: LinkResource | DhcpResource) -> tuple[str, list[str]]:
             ]
         case SwitchHostPort():
             return _host_port(resource)
+        case SwitchUplink():
+            where = "ip" if resource.netns is None else f"ip -n {resource.netns}"
+            return f"plug {resource.interface} into switch {resource.switch}", [
+                f"{where} link set {resource.interface} master {resource.switch} up"
+            ]
         case DhcpPort():
             return f"plug a DHCP server into switch {resource.switch}", [
                 *(f"ip -n {resource.netns} addr add {a} dev {resource.interface}"

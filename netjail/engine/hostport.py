@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The host's own port on a switch: a veth pair between the switch's namespace and the host."""
+"""What leads from a switch to the host: a port of the host's own, a veth pair; and an interface of
+the host that is plugged in (moved there by `device`)."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from netjail.engine import bridge, links, ns, ovs, sysctl
 from netjail.engine.context import Context
 from netjail.engine.netlink import NetlinkError, Socket, index_of, new_address, set_link
 from netjail.errors import NetjailError
-from netjail.uplinks.wanted_links import OvsBridge, SwitchHostPort
+from netjail.uplinks.wanted_links import OvsBridge, SwitchHostPort, SwitchUplink
 
 _QUIET = (
     ("net/ipv6/conf/{}/accept_ra", "0"),  # nobody on a switch may add routes to the host
@@ -79,3 +80,48 @@ def undo(wanted: SwitchHostPort, context: Context) -> None:
             bridge.remove(netlink, wanted.host_if)
     except NetlinkError as error:
         raise NetjailError("system", f"cannot remove {wanted.host_if}: {error.strerror}") from error
+
+
+def apply_uplink(wanted: SwitchUplink, context: Context) -> None:
+    """Plug it in. Raises NetjailError, NetlinkError."""
+    fabric = context.switches.fabric(wanted.switch)
+    with ns.inside_named(wanted.netns), Socket() as netlink:
+        index = index_of(wanted.interface)
+        if fabric is None or index is None:
+            raise NetjailError("system", f"{wanted.interface} has vanished while it was plugged in")
+        if isinstance(fabric, OvsBridge):
+            netlink.send(set_link(index, up=True))
+            ovs.plug(fabric, wanted.interface, None, False)
+            return
+        bridge.plug(netlink, fabric.bridge, index, None, False)
+        if wanted.vlans:
+            netlink.send(bridge.trunk(index))
+
+
+def uplink_present(wanted: SwitchUplink, context: Context) -> bool:
+    """Whether it is plugged in."""
+    fabric = context.switches.fabric(wanted.switch)
+    if fabric is None:
+        return False
+    try:
+        with ns.inside_named(wanted.netns), Socket() as netlink:
+            if isinstance(fabric, OvsBridge):
+                return index_of(wanted.interface) is not None
+            return bridge.plugged(netlink, fabric.bridge, wanted.interface)
+    except NetjailError:
+        return False
+
+
+def undo_uplink(wanted: SwitchUplink, context: Context) -> None:
+    """Pull the plug. Idempotent."""
+    fabric = context.switches.fabric(wanted.switch)
+    if isinstance(fabric, OvsBridge):
+        ovs.unplug(fabric, wanted.interface)
+        return
+    try:
+        with ns.inside_named(wanted.netns), Socket() as netlink:
+            index = index_of(wanted.interface)
+            if index is not None:
+                netlink.send(bridge.set_master(index, 0))
+    except NetjailError:  # the namespace is gone
+        pass

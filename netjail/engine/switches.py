@@ -19,6 +19,7 @@ from netjail import names
 from netjail.engine import dhcpserver, drivers, hostfacts, ns, ovs, plan, process
 from netjail.engine.context import Context
 from netjail.engine.hostnet import HostNet
+from netjail.engine.lanfacts import LanFacts
 from netjail.engine.netlink import Socket, index_of, is_foreign
 from netjail.engine.outcome import as_netjail_error, digest_of
 from netjail.engine.process import Process
@@ -30,7 +31,14 @@ from netjail.profile.switch import Switch
 from netjail.uplinks import dhcp_server, naming
 from netjail.uplinks.links import MTU
 from netjail.uplinks.wanted import Netns, Resource
-from netjail.uplinks.wanted_links import OvsBridge, SwitchBridge, SwitchHostPort, SwitchPort
+from netjail.uplinks.wanted_lan import HostDevice
+from netjail.uplinks.wanted_links import (
+    OvsBridge,
+    SwitchBridge,
+    SwitchHostPort,
+    SwitchPort,
+    SwitchUplink,
+)
 
 Fabric = SwitchBridge | OvsBridge
 Progress = Callable[[str], None]
@@ -178,6 +186,8 @@ class Switches:
                     vlan=switch.vlan,
                 )
             )
+        if switch.uplink is not None:
+            wanted += self._uplink(switch, switch.uplink, fabric, found)
         served = None if dhcpserver.served_by_profile(switch) else self._dhcp(switch, fabric)
         if served is not None:
             if fabric.netns is None:  # the server has a namespace of its own nevertheless
@@ -192,6 +202,44 @@ class Switches:
     def leases(self, name: str) -> list[dict[str, Any]]:
         """What its DHCP server has given, wherever that runs."""
         return dhcpserver.leases(name, self._records, self._jails)
+
+    def _uplink(
+        self, switch: Switch, interface: str, fabric: Fabric, found: Record | None
+    ) -> list[Resource]:
+        """The interface, moved to where the switch is, and plugged in."""
+        plug = SwitchUplink(switch.name, fabric.netns, interface, switch.vlan is not None)
+        if found is not None and plug in found.resources and fabric.netns is None:
+            return [plug]
+        facts = LanFacts(self._jails, found).device(interface)
+        if facts.only_way_out and not switch.cut_off_host:
+            raise NetjailError(
+                "conflict",
+                f"{interface} is the host's only way out: with it in switch {switch.name} the "
+                "host itself has no network",
+                "connect the host in another way first, or say cut_off_host = true "
+                f"(netjail switch edit {switch.name})",
+            )
+        if facts.phy is not None:
+            raise NetjailError(
+                "conflict",
+                f"{interface} is a Wi-Fi interface, and those cannot be ports of a switch",
+                'a profile with kind = "ipvlan" joins its network',
+            )
+        if fabric.netns is None:
+            return [plug]
+        device = HostDevice(
+            profile=f"sw.{switch.name}",
+            netns=fabric.netns,
+            device=interface,
+            index=facts.index,
+            phy=None,
+            mtu=facts.mtu,
+            host_mtu=facts.mtu,
+            up=facts.up,
+            addresses=facts.addresses,
+            routes=facts.routes,
+        )
+        return [device, plug]
 
     def _check(self, wanted: Sequence[Resource]) -> None:
         for resource in wanted:

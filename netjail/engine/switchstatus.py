@@ -13,7 +13,7 @@ from netjail.engine.status import NUD
 from netjail.engine.switches import fabric_of
 from netjail.errors import NetjailError
 from netjail.uplinks.wanted_dhcp import DhcpPort
-from netjail.uplinks.wanted_links import OvsBridge, SwitchHostPort, SwitchPort
+from netjail.uplinks.wanted_links import OvsBridge, SwitchHostPort, SwitchPort, SwitchUplink
 
 
 def read(
@@ -39,6 +39,9 @@ def read(
     server: DhcpPort | None = record.find(DhcpPort)
     if server is not None:
         result["ports"].insert(0, _server(server))
+    uplink: SwitchUplink | None = record.find(SwitchUplink)
+    if uplink is not None:
+        result["ports"].append(_uplink(uplink))
     try:
         with ns.inside_named(None if fabric is None else fabric.netns), Socket() as netlink:
             called = {int(each["index"]): each.get_attr("IFLA_IFNAME") for each in netlink.links()}
@@ -91,6 +94,19 @@ def _server(server: DhcpPort) -> dict[str, Any]:
         "vlan": server.vlan,
         "isolated": False,
         "addresses": list(server.addresses),
+    }
+
+
+def _uplink(uplink: SwitchUplink) -> dict[str, Any]:
+    return {
+        "port": uplink.interface,
+        "kind": "uplink",
+        "profile": None,
+        "interface": uplink.interface,
+        "mac": None,
+        "vlan": None,
+        "isolated": False,
+        "addresses": [],
     }
 
 

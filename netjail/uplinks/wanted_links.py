@@ -84,5 +84,16 @@ class SwitchHostPort:
     vlan: int | None = None
 
 
-LinkResource = CrossLink | SwitchPort | SwitchBridge | OvsBridge | SwitchHostPort
-KINDS = (CrossLink, SwitchPort, SwitchBridge, OvsBridge, SwitchHostPort)
+@dataclass(frozen=True, slots=True)
+class SwitchUplink:
+    """An interface of the host, which stands in the switch's namespace by now (None: still among
+    the host's, for the system's Open vSwitch), as a port of all `vlans`, if there are any."""
+
+    switch: str
+    netns: str | None
+    interface: str
+    vlans: bool
+
+
+LinkResource = CrossLink | SwitchPort | SwitchBridge | OvsBridge | SwitchHostPort | SwitchUplink
+KINDS = (CrossLink, SwitchPort, SwitchBridge, OvsBridge, SwitchHostPort, SwitchUplink)

@@ -15,6 +15,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from hostbox import Host, Hosts, missing, wait_until
+from test_crash import KILL_AT_STEP
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=missing() or "")
 
@@ -272,6 +273,55 @@ def listen(host: Host, profile: str | None, interface: str) -> subprocess.Popen[
     file = host.path(f"/run/heard-{interface}")
     assert wait_until(lambda: file.exists() and "listening" in file.read_text(), 20)
     return process
+
+
+# Uplinks ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_interface_of_the_host_is_plugged_in_and_given_back(host: Host, engine: str) -> None:
+    before = host.run("ip", "-br", "addr", "show", "lan0").ok().out
+    switch(host, "lab", f'engine = "{engine}"\nuplink = "lan0"')
+    host.profile("a", NONE, link("lab", "192.168.7.77/24"))
+    host.netjail("up", "a").ok()
+    assert host.run("ip", "link", "show", "lan0").status != 0
+    assert reaches(host, "a", "192.168.7.2")
+    seen = switch_status(host, "lab")
+    assert [(p["kind"], p["port"]) for p in seen["ports"]][-1] == ("uplink", "lan0")
+    host.kill_helper()
+    host.netjail("down", "a").ok()
+    assert host.run("ip", "-br", "addr", "show", "lan0").ok().out.split()[2] == before.split()[2]
+    host.clean()
+
+
+@pytest.mark.slow
+def test_a_helper_killed_with_an_uplink_half_plugged_in_gives_it_back(host: Host) -> None:
+    switch(host, "lab", 'uplink = "lan0"')
+    host.profile("a", NONE, link("lab", "192.168.7.77/24"))
+    for step in (2, 3, 4):
+        host.wrap_helper(KILL_AT_STEP, "switch up", str(step))
+        host.request("up", profile="a", wait=0).communicate(timeout=40)
+        assert host.state("a") == "down"
+        assert "192.168.7.10/24" in host.run("ip", "-br", "addr", "show", "lan0").ok().out
+        host.clean()
+
+
+def test_the_hosts_only_way_out_is_not_taken(host: Host) -> None:
+    switch(host, "lab", 'uplink = "up0"')
+    host.profile("a", NONE, link("lab", "192.0.2.77/24"))
+    host.netjail("up", "a").failed("up0 is the host's only way out", "cut_off_host = true")
+    host.netjail("plan", "a").failed("only way out")
+    host.clean()
+    switch(host, "lab", 'uplink = "up0"\ncut_off_host = true')
+    host.netjail("up", "a").ok()
+    assert reaches(host, "a", "192.0.2.1")
+    host.netjail("down", "a").ok()
+    assert "default via 192.0.2.1" in host.run("ip", "route").ok().out
+    host.sh("ip route del default; ip route add default via 192.0.2.1")  # by whom, as it was
+    host.sh("ip -6 route del default; ip -6 route add default via 2001:db8::1")
+    host.clean()
+    switch(host, "lab", 'uplink = "nowhere0"')
+    host.netjail("up", "a").failed("no network interface nowhere0")
 
 
 # What is refused -------------------------------------------------------------------------------

@@ -115,6 +115,12 @@ def test_root_is_asked_nothing(started: Stage, gate: FakeGate) -> None:
         ("profile.get", {"name": "nobody"}, []),
         ("profile.remove", {"name": "a"}, [Need(MANAGE, "a", "none")]),
         ("profile.remove", {"name": "o"}, [Need(OWN, "o", "none")]),
+        ("switch.list", {}, []),
+        ("switch.status", {"switch": "s"}, []),
+        ("switch.get", {"name": "s"}, []),
+        ("switch.check", {"name": "s", "text": "version = 1"}, []),
+        ("switch.add", {"name": "t", "text": "version = 1"}, [Need(MANAGE, "t", "switch")]),
+        ("switch.remove", {"name": "s"}, [Need(MANAGE, "s", "switch")]),
     ],
 )
 def test_needs(
@@ -127,6 +133,7 @@ def test_needs(
     put(started, "a")
     put(started, "o", (USER_NAME,))
     put(started, "t", through="a")
+    started.rooms.switches.texts["s"] = "version = 1"
     try:
         started.ask(method, peer=USER, **params).result  # noqa: B018
     except NetjailError as error:
@@ -251,3 +258,49 @@ def test_a_text_made_one_s_own_says_the_same_and_whose_it_is(text: str, user: st
     except NetjailError:
         return
     assert profile.users == (user,)
+
+
+def test_a_profile_with_a_link_is_not_ones_own_to_make(started: Stage, gate: FakeGate) -> None:
+    """Whoever is on the switch, or at the other end, may be anybody's profile."""
+    text = 'version = 1\n[uplink]\nkind = "none"\n[[link]]\nswitch = "s"\n'
+    started.store.parse = toml.parse  # type: ignore[method-assign]
+    grant = started.manager.rights.grant(USER, "profile.add", {"name": "n", "text": text})
+    assert grant.needs == (Need(MANAGE, "n", "none"),)
+    alone = text.partition("[[link]]")[0]
+    grant = started.manager.rights.grant(USER, "profile.add", {"name": "n", "text": alone})
+    assert grant.needs == (Need(OWN, "n", "none"),)
+
+
+def test_who_is_on_a_switch_is_told_to_those_who_may_know(started: Stage, gate: FakeGate) -> None:
+    put(started, "a")
+    put(started, "secret", ("nobody-at-all",))
+    port = {"kind": "profile", "interface": "s", "vlan": None, "addresses": []}
+    started.rooms.switches.texts["s"] = "version = 1"
+    started.engine.switched["s"] = {
+        "engine": "bridge",
+        "ports": [
+            {**port, "port": "a.s", "profile": "a", "mac": "02:00:00:00:00:01"},
+            {**port, "port": "secret.s", "profile": "secret", "mac": "02:00:00:00:00:02"},
+        ],
+        "macs": [{"mac": "02:00:00:00:00:02", "port": "secret.s", "vlan": None}],
+        "neighbours": [{"address": "10.0.0.2", "lladdr": "02:00:00:00:00:02", "state": "STALE"}],
+    }
+    seen = started.ask("switch.status", peer=USER, switch="s").result["switch"]
+    assert [p["profile"] for p in seen["ports"]] == ["a"]
+    assert "secret" not in str(seen)
+    assert seen["neighbours"] == []
+    assert len(started.ask("switch.status", switch="s").result["switch"]["ports"]) == 2
+
+
+def test_a_switch_that_is_up_is_kept(started: Stage) -> None:
+    started.rooms.switches.texts["s"] = "version = 1"
+    started.engine.switched["s"] = {"engine": "bridge", "ports": [{"profile": "a"}]}
+    error = started.ask("switch.remove", name="s").error
+    assert error.code == "in-use"
+    assert "a is on it" in error.message
+    assert started.ask("switch.list").result["switches"][0]["state"] == "up"
+    answer = started.ask("switch.add", name="s", text="version = 1", replace=True).result
+    assert "next `netjail up`" in answer["warnings"][0]
+    del started.engine.switched["s"]
+    assert started.ask("switch.remove", name="s").result == {"members": []}
+    assert started.ask("switch.get", name="s").error.code == "no-such-switch"
