@@ -10,7 +10,6 @@ from typing import Any
 from netjail.daemon.rooms import Rooms
 from netjail.errors import NetjailError
 from netjail.profile.model import Profile, WireGuard
-from netjail.profile.switch import Switch
 
 
 def networks(
@@ -54,6 +53,8 @@ def _endpoint(profile: Profile | None) -> str | None:
 
 
 def _switches(rooms: Rooms) -> list[dict[str, Any]]:
+    from netjail.profile.switch import Switch  # late: the socket need not wait for it
+
     live = set(rooms.engine.switches())
     found = []
     for name in sorted({*rooms.switches.names(), *live}):
