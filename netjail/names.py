@@ -143,6 +143,14 @@ def view_dir(profile: str) -> str:
     return f"{VIEW_DIR}/{profile}"
 
 
+def bus_filter(profile: str, argv: list[str]) -> list[str]:
+    """`argv` with what puts a filter between it and the session bus in front, and becomes it."""
+    import sys
+
+    package = __file__.rpartition("/")[0]
+    return [sys.executable, "-I", f"{package}/desktop/busfilter.py", profile, *argv]
+
+
 def has_habits(program: str) -> bool:
     """Whether a program may hand its job to a copy of itself, or is an entry of the menu.
 

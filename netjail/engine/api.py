@@ -309,7 +309,8 @@ class Engine(Answers):
         assert identity is not None
         context.record = replace(context.record, namespace=identity, state=record.UP)
         name = context.record.profile
-        gate.open_(name, view.enter_text(name, context.record.stop, netns, identity))
+        made = context.record
+        gate.open_(name, view.enter_text(name, made.stop, netns, identity, made.filtered))
         self._notify("enter", 0, None)
         self._records.save(context.record)
         self._hold_namespace(context.record)
@@ -489,6 +490,7 @@ def _record(profile: Profile, digest: str, wanted: tuple[Resource, ...]) -> Reco
         through=profile.through,
         resources=wanted,
         digest=digest,
+        filtered=profile.isolation.dbus,
     )
 
 

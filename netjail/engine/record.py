@@ -26,7 +26,8 @@ class Record:
     """`namespace`: device and inode of the network namespace, None until it is made.
 
     `since`: seconds since the epoch; `resources` in the order in which they are made; `digest`
-    tells whether the profile has changed since.
+    tells whether the profile has changed since. `filtered`: programs see the session bus through a
+    filter.
     """
 
     profile: str
@@ -39,6 +40,7 @@ class Record:
     processes: tuple[Process, ...] = ()
     since: float = field(default_factory=time.time)
     digest: str = ""
+    filtered: bool = False
 
     def with_process(self, process: Process) -> Record:
         """With `process` in place of an older one of its name."""
@@ -111,6 +113,7 @@ class Records:
             "namespace": record.namespace,
             "since": record.since,
             "digest": record.digest,
+            "filtered": record.filtered,
             "processes": [[p.name, p.pid, p.started] for p in record.processes],
             "resources": [to_json(r) for r in record.resources],
         }
@@ -153,6 +156,7 @@ def _load(directory: str, profile: str) -> Record | None:
             processes=tuple(Process(*item) for item in data["processes"]),
             since=float(data["since"]),
             digest=str(data["digest"]),
+            filtered=bool(data.get("filtered")),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -128,13 +128,16 @@ def _nsswitch() -> str | None:
     return None if text is None else nsswitch(text)
 
 
-def enter_text(profile: str, stop: str, netns: str, identity: tuple[int, int]) -> str:
+def enter_text(
+    profile: str, stop: str, netns: str, identity: tuple[int, int], filtered: bool = False
+) -> str:
     """The `enter` file: all that a launch needs to know, without asking anybody."""
     base = names.view_dir(profile)
     lines = [
         ("netjail-enter", "1"),
         ("profile", profile),
         ("stop", stop),
+        *([("filter", "session-bus")] if filtered else []),
         ("net", f"{names.NETNS_DIR}/{netns}", str(identity[0]), str(identity[1])),
         ("etc", f"{base}/etc"),
         *(("hide", path, f"{base}/{shown}") for path, shown, _ in doors.DOORS),

@@ -167,7 +167,10 @@ def _run(order: "Order", sock: "_socket.socket", around: Surroundings) -> int:  
     _ignore(order["ignored"])
     # LD_PRELOAD and its kind are the user's own business: nothing of the environment has been
     # ours so far. It comes with execve(2), when the process is the user's already.
-    enter.execute(order["argv"], _environment(order["env"]))
+    argv = order["argv"]
+    enter.execute(
+        names.bus_filter(plan.name, argv) if plan.filtered else argv, _environment(order["env"])
+    )
 
 
 def _receive(order: "Order", sock: "_socket.socket") -> "tuple[int, tuple[int, str]]":

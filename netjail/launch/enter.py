@@ -56,7 +56,7 @@ _DEFAULT_PATH = b"/bin:/usr/bin"
 class Enter:
     """What an `enter` file says, and the shared lock on it (a close-on-exec descriptor)."""
 
-    __slots__ = ("dev", "etc", "hides", "ino", "keeps", "lock", "name", "net", "stop")
+    __slots__ = ("dev", "etc", "filtered", "hides", "ino", "keeps", "lock", "name", "net", "stop")
 
     def __init__(self, name: str, lock: int) -> None:
         self.name = name
@@ -66,6 +66,8 @@ class Enter:
         self.dev = 0
         self.ino = 0
         self.etc = ""
+        self.filtered = False
+        """Whether programs see the session bus through a filter; see netjail.desktop.busfilter."""
         self.hides: list[tuple[str, str]] = []
         """(what is hidden, what is seen in its place)"""
         self.keeps: list[str] = []
@@ -156,6 +158,8 @@ def parse_enter(name: str, text: str, lock: int) -> Enter:
                 (plan.etc,) = values
             elif key == "stop":
                 (plan.stop,) = values
+            elif key == "filter":
+                plan.filtered = values == ["session-bus"]
             elif key == "profile":
                 (profile,) = values
             else:
@@ -466,7 +470,7 @@ def start(
     if identity is not None:
         identities.drop(identity)
     try:
-        execute(argv, env)
+        execute(names.bus_filter(plan.name, argv) if plan.filtered else argv, env)
     except ExecError as error:
         _say(f"netjail: {error.message}\n")
         raise SystemExit(error.status) from None

@@ -244,6 +244,13 @@ KEYS: tuple[Key, ...] = (
         "Lines for the jail's /etc/hosts, besides the host's own.",
         default="none",
     ),
+    Key(
+        "isolation.dbus",
+        BOOL,
+        "Whether programs see the session bus through a filter (xdg-dbus-proxy), so that they "
+        "cannot hand their work to a program outside.",
+        default="`false`",
+    ),
 )
 
 SECTIONS = {
@@ -253,6 +260,7 @@ SECTIONS = {
     "link": "[[link]]",
     "dns": "[dns]",
     "dns.hosts": "[dns.hosts]",
+    "isolation": "[isolation]",
 }
 """Tables, by dotted name, with how they are written."""
 
@@ -261,7 +269,6 @@ LATER = {
     "forward": "ports forwarded into a jail",
     "expose": "services of a jail shown to the host",
     "dhcp": "a DHCP server of netjail's",
-    "isolation": "further isolation of programs",
 }
 """Top-level keys that are recognised and refused with "not yet", with what they will be."""
 

@@ -291,6 +291,13 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class Isolation:
+    """What programs get besides the network. `dbus`: the session bus through a filter."""
+
+    dbus: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """A profile, whole and valid. `users` empty: whoever polkit lets."""
 
@@ -302,6 +309,7 @@ class Profile:
     stop: StopMode = "never"
     links: tuple[Link, ...] = ()
     autostart: bool = False
+    isolation: Isolation = Isolation()
 
     @property
     def through(self) -> str | None:

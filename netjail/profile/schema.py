@@ -21,6 +21,7 @@ from netjail.profile.model import (
     ForeignNetns,
     Interface,
     Ipvlan,
+    Isolation,
     Lan,
     Macvlan,
     Network,
@@ -365,6 +366,8 @@ def read_profile(name: str, raw: Mapping[str, Any], report: Report) -> Profile |
         report.problem(("link",), "would change the namespace, which is somebody else's")
     elif found_links and uplink is not None and dns is not None:
         links.judge(found_links, uplink, dns, report)
+    raw_isolation = subtable(raw, "isolation", report)
+    isolation = table(raw_isolation or {}, "isolation", None, ("isolation",), report)
     if report.bad() or uplink is None or dns is None:
         return None
     if isinstance(uplink, WireGuard):
@@ -382,4 +385,5 @@ def read_profile(name: str, raw: Mapping[str, Any], report: Report) -> Profile |
         stop=values.get("stop", "never"),
         links=found_links,
         autostart=values.get("autostart", False),
+        isolation=Isolation(dbus=isolation.get("dbus", False)),
     )

@@ -100,6 +100,8 @@ def dump(profile: Profile) -> str:
     dns = _dns(profile.dns, profile.uplink.kind)
     if dns:
         raw["dns"] = dns
+    if profile.isolation.dbus:
+        raw["isolation"] = {"dbus": True}
     if profile.links:
         raw["link"] = [links.dump(link) for link in profile.links]
     # certificates over several lines, as everybody has them

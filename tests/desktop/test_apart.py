@@ -138,7 +138,7 @@ def test_what_cannot_be_helped_is_refused(desktop: desk.Desktop, sides: Sides) -
     assert found.returncode == 125
     assert "Steam runs outside already" in found.stderr
     assert "Quit Steam" in found.stderr
-    process.terminate()
+    desktop._kill(process)
 
 
 def test_a_desktop_entry(desktop: desk.Desktop, sides: Sides) -> None:

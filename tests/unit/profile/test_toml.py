@@ -136,7 +136,7 @@ REPLACED = [
     ("mtu = 1420", 'through = "vpn"', "through: is this profile itself"),
     ("mtu = 1420", 'through = "Work"', 'did you mean "work"?'),
     ("mtu = 1420", "isolation = 1", "unknown key"),
-    ("version = 1", "version = 1\nisolation = true", "isolation: .*not yet"),
+    ("version = 1", "version = 1\nisolation = true", "isolation: .*table"),
     ("version = 1", "version = 1\nmtu = 1280", r"did you mean mtu in \[uplink\]\?"),
     ("version = 1", 'version = 1\n"uplink.mtu" = 1280', "unknown key"),
     ("version = 1", 'version = 1\n"uplink.peer" = 1280', "unknown key"),
