@@ -269,6 +269,7 @@ def pages() -> dict[Path, str]:
             LINK=key_entries("link"),
             DNS=key_entries("dns"),
             HOSTS=key_entries("dns.hosts"),
+            ISOLATION=key_entries("isolation"),
             MODES=dns_modes(),
             LATER=later(),
         ),
