@@ -304,13 +304,10 @@ class Engine(Answers):
 
     def _finish(self, context: Context) -> None:
         """The last steps: from here on the jail may be entered."""
-        netns = context.record.netns
-        identity = ns.identity(ns.path_of(netns))
+        identity = ns.identity(ns.path_of(context.record.netns))
         assert identity is not None
         context.record = replace(context.record, namespace=identity, state=record.UP)
-        name = context.record.profile
-        made = context.record
-        gate.open_(name, view.enter_text(name, made.stop, netns, identity, made.filtered))
+        gate.open_(context.record.profile, view.enter_text(context.record, identity))
         self._notify("enter", 0, None)
         self._records.save(context.record)
         self._hold_namespace(context.record)

@@ -12,6 +12,7 @@ import re
 
 from netjail import names
 from netjail.engine import doors, files, mounts
+from netjail.engine.record import Record
 from netjail.errors import NetjailError
 from netjail.uplinks.wanted import Files
 
@@ -128,17 +129,16 @@ def _nsswitch() -> str | None:
     return None if text is None else nsswitch(text)
 
 
-def enter_text(
-    profile: str, stop: str, netns: str, identity: tuple[int, int], filtered: bool = False
-) -> str:
-    """The `enter` file: all that a launch needs to know, without asking anybody."""
-    base = names.view_dir(profile)
+def enter_text(made: Record, identity: tuple[int, int]) -> str:
+    """The `enter` file: all that a launch needs to know, without asking anybody. `identity`: device
+    and inode of the namespace."""
+    base = names.view_dir(made.profile)
     lines = [
         ("netjail-enter", "1"),
-        ("profile", profile),
-        ("stop", stop),
-        *([("filter", "session-bus")] if filtered else []),
-        ("net", f"{names.NETNS_DIR}/{netns}", str(identity[0]), str(identity[1])),
+        ("profile", made.profile),
+        ("stop", made.stop),
+        *([("filter", "session-bus")] if made.filtered else []),
+        ("net", f"{names.NETNS_DIR}/{made.netns}", str(identity[0]), str(identity[1])),
         ("etc", f"{base}/etc"),
         *(("hide", path, f"{base}/{shown}") for path, shown, _ in doors.DOORS),
         *(("keep", path) for path in mounts.below_etc_and_sys()),

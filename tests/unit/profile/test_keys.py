@@ -86,6 +86,7 @@ def test_the_reference_is_up_to_date() -> None:
     assert reference.update(text) == text, "run: python3 -m netjail.profile.reference docs/*.md"
     blocks = set(re.findall("<!-- keys: (.*?) -->", text))
     wanted = {"top", "kinds", "uplink.peer", "link", "dns", "dns modes", "dns.hosts", "later"}
+    wanted.add("isolation")
     assert blocks == wanted | {f"uplink {k}" for k in keys.KINDS if k != "none"}
 
 
