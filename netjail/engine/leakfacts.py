@@ -21,12 +21,13 @@ from netjail import names
 from netjail.engine import held, ns, plan, process, wg
 from netjail.engine.hostfacts import HostFacts, Subnets
 from netjail.engine.netlink import NetlinkError, Socket
+from netjail.engine.process import Process
 from netjail.engine.programs import Program
 from netjail.engine.record import UP, Record
 from netjail.errors import NetjailError
 from netjail.leaks.model import Facts, Held, Link, Route
 from netjail.profile.model import Profile, Veth
-from netjail.uplinks.wanted import Files, Masquerade, Resource, VethPair, WireGuardDevice
+from netjail.uplinks.wanted import Files, Masquerade, Resource, VethPair, VpnClient, WireGuardDevice
 from netjail.uplinks.wanted_lan import AdoptedNetns
 
 TUNNELS = frozenset({"wireguard", "openvpn", "openconnect"})
@@ -204,6 +205,9 @@ def _host_addresses() -> tuple[str, ...]:
 
 
 def _tunnel(record: Record) -> dict[str, Any]:
+    client = record.find(VpnClient)
+    if client is not None:
+        return _client(record, client)
     device = record.find(WireGuardDevice)
     if device is None:
         return {}
@@ -233,11 +237,7 @@ def _misplaced(record: Record, device: WireGuardDevice) -> str:
     """What is wrong with the place of the encrypted socket; nothing where all is well."""
     userspace = record.process(wg.USERSPACE)
     if userspace is not None:
-        birth = ns.path_of(device.birth) if device.birth else "/proc/self/ns/net"
-        where = os.stat(f"/proc/{userspace.pid}/ns/net")
-        if (where.st_dev, where.st_ino) != _identity(birth):
-            return f"wireguard-go, PID {userspace.pid}, runs in another network than it should"
-        return ""
+        return _elsewhere(userspace, device.birth)
     with ns.inside_named(device.netns):
         said = process.run(["wg", "show", device.jail_if, "listen-port"], timeout=5)
         inner = _udp_ports()
@@ -247,6 +247,26 @@ def _misplaced(record: Record, device: WireGuardDevice) -> str:
     if port in inner and port not in outer:
         return f"it is inside the jail (UDP port {port})"
     return ""
+
+
+def _elsewhere(served: Process, birth: str | None) -> str:
+    """What is wrong with the network in which a tunnel's process runs."""
+    wanted = _identity(ns.path_of(birth) if birth else "/proc/self/ns/net")
+    if _identity(f"/proc/{served.pid}/ns/net") == wanted:
+        return ""
+    return f"{served.name}, PID {served.pid}, runs in another network than it should"
+
+
+def _client(record: Record, client: VpnClient) -> dict[str, Any]:
+    """Of a VPN's client, which tells nothing of handshakes."""
+    found: dict[str, Any] = {"implementation": client.program, "handshakes": False}
+    served = record.process(client.program)
+    if served is not None and served.alive():
+        try:
+            found["socket"] = _elsewhere(served, client.birth)
+        except OSError:
+            pass  # it has just ended
+    return found
 
 
 def _udp_ports() -> set[int]:

@@ -333,7 +333,7 @@ def _tunnel(inside: Seen, facts: Facts) -> Iterator[Finding]:
         yield Finding("tunnel-socket", LEAK, facts.socket)
     elif facts.implementation:
         yield Finding("tunnel-socket", OK, f"outside the jail ({facts.implementation})")
-    if facts.implementation:
+    if facts.implementation and facts.handshakes:
         yield from _handshake(inside, facts)
     yield from _packets(inside, facts)
 

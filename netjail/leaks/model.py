@@ -149,8 +149,8 @@ class Facts:
     `configured`: addresses that it gave them.
     `missing`: what the record has and the kernel has not, in words; `fence`: that the nft table is
     among it. `socket`: "" where there is none or it is where it belongs, else what is wrong.
-    `handshake`: seconds since the last one, None for never; `answered` tells a tunnel from what
-    has no handshakes. `path_mtu`: of the host towards the endpoint; `overhead`: bytes that the
+    `handshake`: seconds since the last one, None for never; `handshakes`: whether the kind of
+    tunnel tells of any. `path_mtu`: of the host towards the endpoint; `overhead`: bytes that the
     tunnel adds. `strangers`: programs inside that do not see the jail's files.
     """
 
@@ -174,6 +174,7 @@ class Facts:
     implementation: str = ""
     socket: str = ""
     handshake: float | None = None
+    handshakes: bool = True
     mtu: int | None = None
     path_mtu: int | None = None
     overhead: int = 0

@@ -172,6 +172,7 @@ DOWN = Link("sit0", "sit", False)
         ({"socket": "it is inside the jail (UDP port 51820)"}, [("tunnel-socket", "leak")]),
         ({"handshake": None}, [("handshake", "warning")]),
         ({"handshake": 4000.0}, []),
+        ({"handshake": None, "handshakes": False}, []),
         ({"path_mtu": 1400}, [("mtu-path", "warning")]),
         ({"path_mtu": 1480}, []),
         ({"held": (Held(7, "curl", 3, "IPv4 stream"),)}, [("held-socket", "leak")]),
