@@ -7,6 +7,7 @@ real packets. Each test undoes what it has built.
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from conftest import ROOT, Netjail, TestStage
+from vpnservers import OpenVpnServer
 
 from netjail.demo.nodes import wait_until
 from netjail.demo.provider import start_dnsmasq
@@ -519,3 +521,20 @@ def test_a_tunnel_whose_other_end_never_answered(vpn: Any, netjail, check) -> No
         netjail("down", "mute", check=True)
     assert bad(result) == [("handshake", "warning")]
     assert texts(result)["exit-ipv4"] == "no page is reached by IPv4"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("openvpn", path="/usr/sbin:/usr/bin") is None, reason="openvpn")
+def test_an_openvpn_tunnel_does_not_leak(vpn: Any, netjail, check) -> None:
+    server = OpenVpnServer(vpn).start()
+    try:
+        path = vpn.write("p.ovpn", server.client_file())
+        netjail("import", path, "--name", "ovpn", check=True)
+        netjail("up", "--wait", "30", "ovpn", check=True)
+        result = check("ovpn", "--echo", ECHO)
+        netjail("down", "ovpn", check=True)
+    finally:
+        server.kill()
+    assert bad(result) == []
+    assert texts(result)["tunnel-socket"] == "outside the jail (openvpn)"
+    assert texts(result)["exit-ipv4"].startswith(f"seen as {EXIT4};")
