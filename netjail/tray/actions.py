@@ -21,6 +21,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
+    from netjail.desktop.watch import Outside
+
     class Host(Protocol):
         """The part of app.Tray that is needed here."""
 
@@ -30,7 +32,9 @@ if TYPE_CHECKING:
 
         def changed(self) -> None: ...
         def tell(self, notice: Notice) -> None: ...
-        def escapes_gone(self, pid: int) -> None: ...
+        def look_outside(self) -> None: ...
+        def outside(self, pid: int) -> Outside | None: ...
+        def ignore(self, pid: int) -> None: ...
         def quit(self) -> None: ...
 
 
@@ -104,15 +108,24 @@ class Actions:
     # Applications ------------------------------------------------------------------------------
 
     def _run(self, name: str, entry_id: str) -> None:
-        def finished(error: NetjailError | None) -> None:
+        app = sources.app(entry_id)
+        label = app.name if app is not None else entry_id
+
+        def finished(error: NetjailError | None, warning: str) -> None:
             if error is not None:
-                app = sources.app(entry_id)
-                label = app.name if app is not None else entry_id
                 what = f"{label} could not be started in {name}"
                 self._host.tell(notices.failed(what, error.message, error.hint))
+            elif warning:
+                self._host.tell(notices.failed(f"{label} in {name}", warning))
             self._host.helper.refresh(name)
 
-        commands.starting(["run", "--detach", name, entry_id], finished)
+        try:
+            words, directory = sources.command(entry_id)
+        except NetjailError as error:
+            finished(error, "")
+            return
+        sources.note(entry_id, name)
+        commands.starting(["run", "--detach", name, "--", *words], directory, finished)
 
     def _choose(self, name: str) -> None:
         from netjail.tray import dialogs
@@ -138,17 +151,21 @@ class Actions:
     def _restart(self, entry_id: str, name: str, pid: str) -> None:
         """End what runs outside, then start it inside."""
 
-        def ended(error: NetjailError | None) -> None:
-            if error is not None:
-                self._host.tell(notices.failed("It could not be ended", error.message, error.hint))
-                return
-            self._host.escapes_gone(int(pid))
-            self._run(name, entry_id)
+        def ended(has: bool) -> None:
+            self._host.look_outside()
+            if has:
+                self._run(name, entry_id)
+            else:
+                self._host.tell(notices.failed("It has not ended yet", "close it, then try again"))
 
-        sources.end(int(pid), ended)
+        found = self._host.outside(int(pid))
+        if found is None:
+            ended(True)
+        else:
+            sources.end(found, ended)
 
     def _ignore(self, pid: str) -> None:
-        self._host.escapes_gone(int(pid))
+        self._host.ignore(int(pid))
 
     # Import ------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from gi.repository import GLib
 
+from netjail.desktop import watch
 from netjail.tray import autostart, menu, notices, session, sources
 from netjail.tray.actions import Actions
 from netjail.tray.helper import Helper
@@ -19,6 +20,10 @@ from netjail.tray.notices import Notice
 from netjail.tray.notify import Notifier
 from netjail.tray.session import Backend
 from netjail.tray.state import Escaped, State, look
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from netjail.desktop.watch import Outside
 
 WAIT_TOLD_SECONDS = 90
 """After so long without a tray somebody who waits for an icon is told why there is none."""
@@ -40,7 +45,10 @@ class Tray:
         self._waiting: session.Waiting | None = None
         self.busy: set[str] = set()
         self.checking: set[str] = set()
-        self._escaped: tuple[Escaped, ...] = ()
+        self._outside: dict[Escaped, Outside] = {}
+        self._ignored: set[tuple[int, tuple[int, ...]]] = set()
+        self._looking = 0
+        self._states: tuple[tuple[str, str], ...] = ()
         self._pinned: dict[str, list[Any]] = {}
         self._recent: list[Any] = []
 
@@ -66,6 +74,7 @@ class Tray:
             self._waiting = session.Waiting(self._session, self._show)
             GLib.timeout_add_seconds(WAIT_TOLD_SECONDS, self._still_waiting)
         self.helper.start()
+        self._watch()
         if self._first is not None:
             self._asked(self._first)
         self._loop.run()
@@ -93,7 +102,7 @@ class Tray:
             profiles=self.helper.profiles,
             pinned=self._pinned,
             recent=self._recent,
-            escaped=self._escaped,
+            escaped=tuple(self._outside),
             busy=frozenset(self.busy),
             checking=frozenset(self.checking),
             autostart=autostart.is_on(),
@@ -101,6 +110,10 @@ class Tray:
 
     def _draw(self) -> bool:
         self._due = 0
+        states = tuple((profile.name, profile.state) for profile in self.helper.profiles)
+        if self._pinned and states != self._states:
+            self._states = states
+            self.look_outside()
         if self._icon is not None:
             state = self._state()
             items = menu.build(state, time.time())
@@ -125,7 +138,7 @@ class Tray:
 
     def _files_changed(self) -> None:
         self._read_files()
-        self.changed()
+        self._watch()
 
     def _read_files(self) -> None:
         self._pinned = sources.pinned()
@@ -135,10 +148,42 @@ class Tray:
         """Show a notification."""
         self._notifier.show(notice)
 
-    def escapes_gone(self, pid: int) -> None:
-        """An application does not run outside any more, or may."""
-        self._escaped = tuple(each for each in self._escaped if each.pid != pid)
+    # Pinned applications ------------------------------------------------------------------------
+
+    def look_outside(self) -> None:
+        """See which pinned applications run outside of their profiles."""
+        found = sources.outside() if self._pinned else {}
+        started = {each.pid: found[each].started for each in found}
+        self._ignored &= set(started.items())
+        self._outside = {
+            each: what
+            for each, what in found.items()
+            if (each.pid, started[each.pid]) not in self._ignored
+        }
         self.changed()
+
+    def outside(self, pid: int) -> Outside | None:
+        """What runs outside with that first process."""
+        return next((what for each, what in self._outside.items() if each.pid == pid), None)
+
+    def ignore(self, pid: int) -> None:
+        """It may run outside, as long as it does."""
+        found = self.outside(pid)
+        if found is not None:
+            self._ignored.add((pid, found.started))
+            self.look_outside()
+
+    def _watch(self) -> None:
+        """Look now and then, as long as anything is pinned: nobody tells of new processes."""
+        if self._pinned and not self._looking:
+            self._looking = GLib.timeout_add_seconds(int(watch.INTERVAL), self._look_again)
+        self.look_outside()
+
+    def _look_again(self) -> bool:
+        self.look_outside()
+        if not self._pinned:
+            self._looking = 0
+        return bool(self._pinned)
 
     # What is asked -----------------------------------------------------------------------------
 

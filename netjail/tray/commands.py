@@ -43,19 +43,24 @@ def reporting(words: Sequence[str], finished: Finished) -> None:
     _run(["--json", *words], done)
 
 
-def starting(words: Sequence[str], finished: Callable[[NetjailError | None], None]) -> None:
-    """Run a command that reports by its exit status."""
+def starting(
+    words: Sequence[str], directory: str, finished: Callable[[NetjailError | None, str], None]
+) -> None:
+    """Run a command that reports by its exit status; `finished` is told what it warned of."""
 
     def done(status: int, _out: str, err: str) -> None:
-        finished(_said(words[0], status, err) if status else None)
+        if status:
+            finished(_said(words[0], status, err), "")
+        else:
+            finished(None, err.strip())
 
-    _run(words, done)
+    _run(words, done, directory)
 
 
-def _run(words: Sequence[str], done: Callable[[int, str, str], None]) -> None:
+def _run(words: Sequence[str], done: Callable[[int, str, str], None], directory: str = "") -> None:
     flags = Gio.SubprocessFlags.STDOUT_PIPE | Gio.SubprocessFlags.STDERR_PIPE
     launcher = Gio.SubprocessLauncher.new(flags)
-    launcher.set_cwd(os.path.expanduser("~"))
+    launcher.set_cwd(directory if os.path.isdir(directory) else os.path.expanduser("~"))
     try:
         process = launcher.spawnv(argv(words))
     except GLib.Error as error:

@@ -85,8 +85,10 @@ def choose_app(profile: str, choices: Sequence[Choice], chosen: Callable[[App], 
 
     def searched(_entry: Any) -> None:
         listed.invalidate_filter()
-        first = next((row for row in listed.get_children() if matches(row)), None)
-        listed.select_row(first)
+        rows = [row for row in listed.get_children() if matches(row)]
+        begins = search.get_text().strip().casefold()
+        rows.sort(key=lambda row: not row.app.name.casefold().startswith(begins))
+        listed.select_row(rows[0] if rows else None)
 
     def done(*_: Any) -> None:
         row = listed.get_selected_row()

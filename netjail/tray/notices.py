@@ -32,10 +32,10 @@ def changes(before: State, after: State, asked: Collection[str]) -> list[Notice]
     """What to tell about `after`, where `before` was told of already.
 
     Never what somebody has just asked for, here (`asked`: the profiles concerned) or elsewhere:
-    a jail that is taken down is `stopping` before it is `down`, one that is brought up is
-    `starting` before it is `up`, and whoever asks for either is told how it went. What happens by
-    itself skips these: `up` to `degraded`, `failed` or `down`, and back. The exception is the
-    repair of a failed jail, which leaves `failed` and never goes through `starting` to `down`.
+    a jail that somebody takes down is `down` without a reason, one that somebody brings up is
+    `starting` before it is `up` (unless that was quick), and whoever asks is told how it went.
+    What happens by itself has a reason: `up` to `degraded`, `failed` or `down`, and back. The
+    repair of a failed jail is `starting` with a reason of its own (see `settled`).
     """
     found = []
     for profile in after.profiles:
@@ -56,9 +56,8 @@ def _change(old: Profile, new: Profile) -> Notice | None:
         return Notice(topic, f"{new.name}: the tunnel does not answer", _closed(new), "normal")
     if new.state == "failed" and old.state in ("up", "degraded"):
         return Notice(topic, f"{new.name} has stopped working", _closed(new), "critical")
-    if new.state == "down" and old.state in ("up", "degraded", "failed"):
-        text = new.reason or "It is down, and was not asked to be."
-        return Notice(topic, f"{new.name} has stopped", text, "critical")
+    if new.state == "down" and old.state in ("up", "degraded", "failed") and new.reason:
+        return Notice(topic, f"{new.name} has stopped", new.reason, "critical")
     if new.state == "up" and old.state == "degraded":
         return Notice(topic, f"{new.name} is back", "The tunnel answers again.", "low")
     if new.state == "up" and old.state == "failed":
@@ -88,10 +87,11 @@ def settled(before: State, after: State) -> State:
 
 
 def escaped(each: Escaped) -> Notice:
+    network = f"that of {each.where}" if each.where else "the host's own"
     return Notice(
         f"escaped {each.pid}",
         f"{each.app.name} runs outside {each.profile}",
-        f"It is pinned to {each.profile}, but what it sends now takes the host's own network.",
+        f"It is pinned to {each.profile}, but the network it uses now is {network}.",
         "critical",
         (("Restart inside", ("restart", each.app.id, each.profile, str(each.pid))),),
     )

@@ -4,28 +4,29 @@
 from __future__ import annotations
 
 import os
-import signal
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from gi.repository import Gio, GLib
 
-from netjail.desktop import entries, pins
+from netjail.desktop import entries, execline, pins, watch
 from netjail.errors import NetjailError
-from netjail.tray.state import App
+from netjail.tray.state import App, Escaped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from netjail.desktop.entries import Entry
 
 RECENT_MAX = 8
-END_SECONDS = 20
+END_SECONDS = 20.0
 """For so long an application may ask its user what to do with unsaved work."""
 
 
 def applications() -> list[Entry]:
-    """What menus show, by name."""
-    return sorted(entries.all_entries(), key=lambda entry: entry.name.casefold())
+    """What menus show, by name, but not the launchers that start in a profile already."""
+    found = [entry for entry in entries.all_entries() if not entry.id.startswith("netjail.")]
+    return sorted(found, key=lambda entry: entry.name.casefold())
 
 
 def app(entry_id: str) -> App | None:
@@ -65,34 +66,47 @@ def recent() -> list[App]:
     return [apps[each] for each in ids if each in apps][:RECENT_MAX]
 
 
-def end(pid: int, done: Callable[[NetjailError | None], None]) -> None:
-    """Ask a process of the user's to end; `done` is told when it has, or why it has not."""
+def outside() -> dict[Escaped, watch.Outside]:
+    """Pinned applications that run outside of their profiles."""
     try:
-        fd = os.pidfd_open(pid)
-    except OSError:
-        done(None)  # it has ended already
-        return
-    try:
-        signal.pidfd_send_signal(fd, signal.SIGTERM)
-    except OSError as error:
-        os.close(fd)
-        done(NetjailError("system", f"process {pid} cannot be ended: {error.strerror}"))
-        return
+        found = watch.look()
+    except (NetjailError, OSError):
+        return {}
+    apps = _named(each.entry_id for each in found)
+    return {
+        Escaped(
+            apps.get(each.entry_id) or App(each.entry_id, each.entry_id.removesuffix(".desktop")),
+            each.profile,
+            each.pids[0],
+            each.where,
+        ): each
+        for each in found
+        if each.pids
+    }
 
-    def ended(_fd: int, _condition: Any) -> bool:
-        GLib.source_remove(timer)
-        os.close(fd)
-        done(None)
-        return False
 
-    def too_long() -> bool:
-        GLib.source_remove(watch)
-        os.close(fd)
-        done(NetjailError("timeout", "it was asked to end and has not", "End it by hand."))
-        return False
+def end(found: watch.Outside, done: Callable[[bool], None]) -> None:
+    """Ask it to end; `done` is told whether it has. A thread waits for it."""
 
-    watch = GLib.unix_fd_add_full(GLib.PRIORITY_DEFAULT, fd, GLib.IOCondition.IN, ended)
-    timer = GLib.timeout_add_seconds(END_SECONDS, too_long)
+    def work() -> None:
+        ended = watch.end(found, END_SECONDS)
+        GLib.idle_add(lambda: bool(done(ended)))  # type: ignore[func-returns-value]
+
+    threading.Thread(target=work, daemon=True).start()
+
+
+def command(entry_id: str) -> tuple[list[str], str]:
+    """The words that start an application, and the directory it wants to be started in or "".
+
+    Raises NetjailError.
+    """
+    entry = entries.find(entry_id)
+    return execline.expand(entry, []), entry.directory
+
+
+def note(entry_id: str, profile: str) -> None:
+    """It is being started there: remember it for the menu."""
+    pins.note_recent(entry_id, profile)
 
 
 class Files:
@@ -102,10 +116,13 @@ class Files:
         self._changed = changed
         self._monitors = []
         for base in (GLib.get_user_config_dir(), _state_home()):
-            directory = Gio.File.new_for_path(os.path.join(base, "netjail"))
+            path = os.path.join(base, "netjail")
             try:
+                # One that is not there would be looked for by a timer.
+                os.makedirs(path, mode=0o700, exist_ok=True)
+                directory = Gio.File.new_for_path(path)
                 monitor = directory.monitor_directory(Gio.FileMonitorFlags.NONE, None)
-            except GLib.Error:
+            except (OSError, GLib.Error):
                 continue
             monitor.connect("changed", self._heard)
             self._monitors.append(monitor)

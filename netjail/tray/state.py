@@ -66,11 +66,13 @@ class App:
 
 @dataclass(frozen=True, slots=True)
 class Escaped:
-    """An application that is pinned to a profile and runs outside of it."""
+    """An application that is pinned to a profile and runs outside of it. `where`: the profile it
+    runs in instead, "" for the host's network."""
 
     app: App
     profile: str
     pid: int
+    where: str = ""
 
 
 Helper = Literal["asking", "here", "away", "missing"]

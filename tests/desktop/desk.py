@@ -250,6 +250,8 @@ class Desktop:
             f"install -d -m 700 -o {self.uid} -g {self.uid} /run/user /run/user/{self.uid}",
             "chmod 755 /run/user",
             "mkdir -p /run/share/applications",
+            f"cp -r {REPO}/data/icons /run/share/",
+            f"cp {REPO}/netjail.desktop /run/share/applications/",
         ):
             self.world.root(*command.split())
 
