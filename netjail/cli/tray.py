@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import threading
 
 from netjail.cli.context import Context, Result
 from netjail.cli.output import Output
@@ -70,7 +71,18 @@ def execute(args: Namespace, _context: Context) -> Result:
             "On Debian and Ubuntu: apt install python3-gi python3-pydbus python3-pystray "
             "gir1.2-ayatanaappindicator3-0.1",
         ) from None
+    threading.Thread(target=_refresh_launchers, daemon=True).start()
     return Result({"said": app.main(args.wait, args.first)})
+
+
+def _refresh_launchers() -> None:
+    """Applications may have been updated since the last session."""
+    from netjail.desktop import pins
+
+    try:
+        pins.refresh()
+    except NetjailError:
+        pass  # `netjail app list` says what is wrong
 
 
 def render(data: dict[str, Any], output: Output) -> None:

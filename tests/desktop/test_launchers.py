@@ -12,6 +12,7 @@ import shlex
 import shutil
 import sys
 
+import desk
 import pytest
 from desk import Desktop
 from world import REPO, wait_for
@@ -22,13 +23,15 @@ pytestmark = pytest.mark.skipif(
 )
 
 SECONDS = 40
-OUT = "/run/home/alice/out"
+OUT, SERVICE_OUT = "/run/home/alice/out", "/run/home/alice/service"
 
 PROBE = """\
 #!/bin/sh
+out=out
+[ "$1" = --gapplication-service ] && out=service
 { readlink /proc/self/ns/net; echo "$DESKTOP_STARTUP_ID $XDG_ACTIVATION_TOKEN"
   for word; do echo "$word"; done; } > "$HOME/out.$$"
-mv "$HOME/out.$$" "$HOME/out"
+mv "$HOME/out.$$" "$HOME/$out"
 # it takes no name on the bus: without a failure the bus would wait for that, and start it no more
 [ "$1" != --gapplication-service ]
 """
@@ -92,15 +95,20 @@ def session(desktop: Desktop) -> Desktop:
     world.write("/run/bin/netjail", f'#!/bin/sh\nPYTHONPATH={REPO} exec {own} "$@"\n', 0o755)
     world.write("/run/share/bin/probe", PROBE, 0o755)
     world.write("/run/share/applications/org.example.Probe.desktop", ENTRY)
+    plain = ENTRY.replace("DBusActivatable=true\n", "").replace("/probe;", "/plain;")
+    world.write("/run/share/applications/plain.desktop", plain.replace("Probe", "Plain"))
     world.write("/run/share/dbus-1/services/org.example.Probe.service", SERVICE)
     desktop.env["PATH"] = "/run/bin:/usr/local/bin:/usr/bin:/bin"
     desktop.env["PYTHONPATH"] = str(REPO)
     world.write("/tmp/lab.toml", 'version = 1\nusers = ["alice"]\n[uplink]\nkind = "none"\n')
     added = world.netjail("profile", "add", "/tmp/lab.toml", "--name", "lab")
     assert added.returncode == 0, added.stderr
-    assert desktop.netjail("up", "lab").returncode == 0
+    wait_for(lambda: desktop.netjail("up", "lab").returncode == 0, "lab is not up", SECONDS)
     desktop.log_out()
     desktop.log_in()  # with these in the environment of its bus
+    desktop.write("server.py", NOTIFICATIONS)
+    desktop.start("/usr/bin/python3", f"{desktop.home}/server.py")
+    wait_for(lambda: desktop.owned("org.freedesktop.Notifications"), "no server", SECONDS)
     return desktop
 
 
@@ -117,10 +125,13 @@ def pinned(session: Desktop):
     app(session, "unpin", "--all")
 
 
-def started(session: Desktop, *words: str, **environment: str) -> tuple[str, str, list[str]]:
+def started(
+    session: Desktop, *words: str, file: str = OUT, **environment: str
+) -> tuple[str, str, list[str]]:
     """Where the application was when it was started so ("lab", "host"), its start-up id, and what
-    it was given."""
-    out = session.world.path(OUT)
+    it was given. The session bus's own starts write to another file: gtk-launch asks for one too,
+    by a ping to the name of what it has launched."""
+    out = session.world.path(file)
     out.unlink(missing_ok=True)
     done = session.run(*words, env=environment)
     wait_for(out.exists, f"{words}: {done.stdout}{done.stderr}", SECONDS)
@@ -134,15 +145,13 @@ LAUNCH = ("gtk-launch", "org.example.Probe", "probe:it")
 ENTRY_OF_USER = ".local/share/applications/org.example.Probe.desktop"
 
 
-def test_before_and_after_it_starts_on_the_host(session: Desktop) -> None:
-    app(session, "pin", "probe", "lab")
-    app(session, "unpin", "probe")
-    file = f"{session.home}/{ENTRY_OF_USER}"
+def test_after_unpinning_it_starts_on_the_host(session: Desktop) -> None:
+    app(session, "pin", "plain", "lab")
+    assert started(session, "gtk-launch", "plain")[0] == "lab"
+    app(session, "unpin", "plain")
+    file = f"{session.home}/.local/share/applications/plain.desktop"
     assert not session.world.path(file).exists()
-    where, _, words = started(session, "gio", "launch", "/run/share/applications/"
-                              "org.example.Probe.desktop", "probe:it")  # fmt: skip
-    assert (where, words[-1]) != ("lab", "")
-    assert where == "host"
+    assert started(session, "gtk-launch", "plain")[0] == "host"
 
 
 def test_every_way_that_a_desktop_starts_it_leads_inside(pinned: Desktop) -> None:
@@ -161,9 +170,9 @@ def test_the_session_bus_starts_it_inside_too(pinned: Desktop) -> None:
     ask = ("gdbus", "call", "--session", "--dest", "org.freedesktop.DBus", "--object-path", "/",
            "--method", "org.freedesktop.DBus.StartServiceByName", "org.example.Probe", "0",
            "--timeout", "3")  # fmt: skip
-    assert started(pinned, *ask)[0::2] == ("lab", ["--gapplication-service"])
+    assert started(pinned, *ask, file=SERVICE_OUT)[0::2] == ("lab", ["--gapplication-service"])
     app(pinned, "unpin", "probe")
-    assert started(pinned, *ask)[0] == "host"
+    assert started(pinned, *ask, file=SERVICE_OUT)[0] == "host"
     app(pinned, "pin", "probe", "lab")
 
 
@@ -195,15 +204,26 @@ def test_open_goes_where_it_is_told_and_else_where_it_is_pinned(pinned: Desktop)
     app(pinned, "pin", "probe", "lab")
 
 
+@pytest.mark.skipif(
+    desk.missing_module("gi", "pydbus", "pystray") is not None, reason="the tray cannot run here"
+)
+def test_the_tray_takes_updates_over_when_it_starts(pinned: Desktop) -> None:
+    file = "/run/share/applications/org.example.Probe.desktop"
+    ours = pinned.world.path(f"{pinned.home}/{ENTRY_OF_USER}")
+    pinned.world.write(file, ENTRY.replace("Name=Probe", "Name=Newer"))
+    assert "Newer" not in ours.read_text()
+    tray = pinned.start("/run/bin/netjail", "tray", "--wait")
+    wait_for(lambda: "Name=Newer" in ours.read_text(), "not taken over", SECONDS)
+    pinned._kill(tray)
+    pinned.world.write(file, ENTRY)
+
+
 def test_what_we_write_is_valid(pinned: Desktop) -> None:
     done = pinned.run("desktop-file-validate", f"{pinned.home}/{ENTRY_OF_USER}")
     assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_a_failure_is_shown_where_nobody_reads_stderr(session: Desktop) -> None:
-    session.write("server.py", NOTIFICATIONS)
-    session.start("/usr/bin/python3", f"{session.home}/server.py")
-    wait_for(lambda: session.owned("org.freedesktop.Notifications"), "no server", SECONDS)
     told = session.world.path("/run/home/alice/told")
     session.world.root("mkdir", "-p", "/run/only")
     session.world.root("ln", "-sf", "/usr/bin/gdbus", "/run/only/gdbus")

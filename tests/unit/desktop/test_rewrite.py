@@ -230,3 +230,30 @@ def test_options_added_by_hand_to_a_line_of_ours_stay() -> None:
         b"-- /usr/lib/firefox/firefox %u", b"-- /usr/lib/firefox/firefox -P a %u"
     )
     assert rewrite.merge(base, changed, base) == changed
+
+
+@pytest.mark.skipif(
+    not shutil.which("desktop-file-validate"), reason="desktop-file-validate is not installed"
+)
+def test_of_a_valid_entry_comes_a_valid_one(tmp_path: Path) -> None:
+    """All that are installed here."""
+    for number, path in enumerate(sorted(Path("/usr/share/applications").glob("*.desktop"))):
+        data = path.read_bytes()
+        try:
+            written = rewrite.pinned(data, "vpn"), rewrite.added(data, "vpn", "netjail.vpn.x", "x")
+        except NetjailError:
+            continue
+        for kind, text in zip(("before", "pinned", "added"), (data, *written), strict=True):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            (tmp_path / kind / f"x{number}.desktop").write_bytes(text)
+
+    def complaints(kind: str) -> set[str]:
+        files = sorted((tmp_path / kind).glob("*.desktop"))
+        done = subprocess.run(["desktop-file-validate", *files], capture_output=True, text=True)
+        lines = (done.stdout + done.stderr).replace(f"/{kind}/", "/").splitlines()
+        return {line for line in lines if "looks the same" not in line}  # of two texts of theirs
+
+    if (tmp_path / "before").exists():
+        before = complaints("before")
+        assert complaints("pinned") <= before
+        assert complaints("added") <= before
