@@ -70,6 +70,15 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         ),
     ),
     (
+        "Labs",
+        (
+            ("lab validate", "lab_validate", "check a directory of profiles and switches"),
+            ("lab up", "lab_up", "bring all of it up, or nothing"),
+            ("lab status", "lab_status", "show what of it is up"),
+            ("lab down", "lab_down", "take it down and away"),
+        ),
+    ),
+    (
         "Help",
         (
             ("doctor", "doctor", "check that this machine has what netjail needs"),
