@@ -267,6 +267,7 @@ def pages() -> dict[Path, str]:
             BRIDGE=key_entries("uplink", "bridge"),
             NETNS=key_entries("uplink", "netns"),
             LINK=key_entries("link"),
+            SHAPE=key_entries("link.shape"),
             DNS=key_entries("dns"),
             HOSTS=key_entries("dns.hosts"),
             ISOLATION=key_entries("isolation"),

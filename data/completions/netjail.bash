@@ -111,6 +111,18 @@ __netjail_verb() {
         'app refresh')
             flags='--json -h --help'
             values='' places='' ;;
+        'lab validate')
+            flags='--json -h --help'
+            values='' places='none' ;;
+        'lab up')
+            flags='--json -h --help'
+            values='' places='none' ;;
+        'lab status')
+            flags='--json -h --help'
+            values='' places='none' ;;
+        'lab down')
+            flags='--kill --json -h --help'
+            values='' places='none' ;;
         doctor)
             flags='--json -h --help'
             values='' places='' ;;
@@ -132,7 +144,7 @@ __netjail_kind() {
     local words=''
     case $1 in
         profile) words=$(netjail _complete profiles 2>/dev/null) ;;
-        verb) words='run shell ps kill apps up down list status graph capture check plan import export profile switch tray open app doctor setup demo help' ;;
+        verb) words='run shell ps kill apps up down list status graph capture check plan import export profile switch tray open app lab doctor setup demo help' ;;
         =*) words=${1#=} words=${words//,/ } ;;
         user) mapfile -t COMPREPLY < <(compgen -u -- "$cur") ;;
         signal) mapfile -t COMPREPLY < <(compgen -A signal -- "${cur^^}") ;;
@@ -166,7 +178,7 @@ _netjail() {
     # the verb, of one word or two
     while ((i < COMP_CWORD)) && [[ ${COMP_WORDS[i]} == -* ]]; do ((i++)); done
     if ((i == COMP_CWORD)); then
-        words='run shell ps kill apps up down list status graph capture check plan import export profile switch tray open app doctor setup demo help'
+        words='run shell ps kill apps up down list status graph capture check plan import export profile switch tray open app lab doctor setup demo help'
         [[ $cur != -* ]] || words='--json --no-ask-password -h --help -V --version'
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
         return
@@ -177,6 +189,7 @@ _netjail() {
         profile) words='add show edit remove validate' ;;
         switch) words='add list status show edit remove' ;;
         app) words='pin unpin add remove list refresh' ;;
+        lab) words='validate up status down' ;;
     esac
     if [[ -n $words ]]; then
         if ((i == COMP_CWORD)); then

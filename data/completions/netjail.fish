@@ -16,7 +16,7 @@ function __netjail_read
     set -q tokens[1]; or return
     set -l verb $tokens[1]
     set -e tokens[1]
-    if contains -- $verb app profile switch; and set -q tokens[1]
+    if contains -- $verb app lab profile switch; and set -q tokens[1]
         set verb "$verb $tokens[1]"
         set -e tokens[1]
     end
@@ -110,6 +110,7 @@ complete -c netjail -n "__netjail_at ''" -a switch -d 'switches: add, list, stat
 complete -c netjail -n "__netjail_at ''" -a tray -d 'show an icon in the panel, with a menu'
 complete -c netjail -n "__netjail_at ''" -a open -d 'open a file or web page with your default application'
 complete -c netjail -n "__netjail_at ''" -a app -d 'applications: pin, unpin, add, remove, list, refresh'
+complete -c netjail -n "__netjail_at ''" -a lab -d 'labs: validate, up, status, down'
 complete -c netjail -n "__netjail_at ''" -a doctor -d 'check that this machine has what netjail needs'
 complete -c netjail -n "__netjail_at ''" -a setup -d 'tell polkit, D-Bus, systemd and the shells about netjail'
 complete -c netjail -n "__netjail_at ''" -a demo -d 'see it work, in a network of its own'
@@ -131,6 +132,10 @@ complete -c netjail -n "__netjail_at app" -a add -d 'add a second launcher that 
 complete -c netjail -n "__netjail_at app" -a remove -d 'take such a launcher away'
 complete -c netjail -n "__netjail_at app" -a list -d 'list what is pinned and added, and check it'
 complete -c netjail -n "__netjail_at app" -a refresh -d 'bring the entries up to date'
+complete -c netjail -n "__netjail_at lab" -a validate -d 'check a directory of profiles and switches'
+complete -c netjail -n "__netjail_at lab" -a up -d 'bring all of it up, or nothing'
+complete -c netjail -n "__netjail_at lab" -a status -d 'show what of it is up'
+complete -c netjail -n "__netjail_at lab" -a down -d 'take it down and away'
 
 complete -c netjail -n "__netjail_options run" -s u -l user -x -a '(__fish_complete_users)' -d 'run as this user (default: the one who called sudo, else root)'
 complete -c netjail -n "__netjail_options run" -l wait -x -d 'how long to wait for the tunnel to answer (default: 5 where it was down, else 0)'
@@ -303,6 +308,19 @@ complete -c netjail -n "__netjail_options 'app list'" -s h -l help -d 'this text
 
 complete -c netjail -n "__netjail_options 'app refresh'" -l json -d 'print one line of JSON instead of text'
 complete -c netjail -n "__netjail_options 'app refresh'" -s h -l help -d 'this text'
+
+complete -c netjail -n "__netjail_options 'lab validate'" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options 'lab validate'" -s h -l help -d 'this text'
+
+complete -c netjail -n "__netjail_options 'lab up'" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options 'lab up'" -s h -l help -d 'this text'
+
+complete -c netjail -n "__netjail_options 'lab status'" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options 'lab status'" -s h -l help -d 'this text'
+
+complete -c netjail -n "__netjail_options 'lab down'" -l kill -d 'end the programs that run inside'
+complete -c netjail -n "__netjail_options 'lab down'" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options 'lab down'" -s h -l help -d 'this text'
 
 complete -c netjail -n "__netjail_options doctor" -l json -d 'print one line of JSON instead of text'
 complete -c netjail -n "__netjail_options doctor" -s h -l help -d 'this text'

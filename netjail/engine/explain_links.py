@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from netjail import names
+from netjail.engine import shaping
 from netjail.uplinks.wanted_dhcp import DhcpPort, DhcpResource, DhcpServer
 from netjail.uplinks.wanted_links import (
     CrossLink,
@@ -65,7 +66,19 @@ def _inner(r: CrossLink | SwitchPort) -> list[str]:
         *(f"{inside} addr add {address} dev {r.jail_if}" for address in r.addresses),
         f"{inside} link set {r.jail_if} up",
         *(f"{inside} route add default via {gateway}" for gateway in r.gateways),
+        *_shape(r),
     ]
+
+
+def _shape(r: CrossLink | SwitchPort) -> list[str]:
+    if not r.shape:
+        return []
+    words = " ".join(shaping.arguments(r.shape))
+    lines = [f"tc -n {r.netns} qdisc add dev {r.jail_if} root {words}"]
+    if isinstance(r, SwitchPort):
+        where = f"-n {names.switch_netns(r.switch)}"
+        lines.append(f"tc {where} qdisc add dev {r.port} root {words}")
+    return lines
 
 
 def _cable(r: CrossLink) -> tuple[str, list[str]]:

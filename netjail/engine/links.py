@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import threading
 
-from netjail.engine import bridge, ns, ovs, sysctl
+from netjail.engine import bridge, ns, ovs, shaping, sysctl
 from netjail.engine.context import Context
 from netjail.engine.netlink import (
     NetlinkError,
@@ -138,10 +138,18 @@ def apply_cable(wanted: CrossLink, context: Context) -> None:
                 )
                 netlink.send(bridge.set_mac(index_of(wanted.jail_if) or 0, wanted.mac))
                 _set_up_inner(wanted, netlink)
+                _shape(wanted, other)
             with ns.inside(theirs), Socket() as netlink:
                 _set_up_inner(other, netlink)
+                _shape(other, wanted)
         finally:
             os.close(theirs)
+
+
+def _shape(end: CrossLink, other: CrossLink) -> None:
+    """In the end's namespace. One of the two files may say it for both."""
+    what = f"the link between {end.profile} and {other.profile}"
+    shaping.apply(end.shape or other.shape, end.jail_if, what)
 
 
 def cable_present(wanted: CrossLink, context: Context) -> bool:
@@ -173,10 +181,12 @@ def plug_in(fabric: SwitchBridge | OvsBridge, wanted: SwitchPort) -> None:
     try:
         with ns.inside_named(fabric.netns), Socket() as netlink:
             make_port(fabric, wanted, target, netlink)
+            shaping.apply(wanted.shape, wanted.port, f"{wanted.profile}'s {wanted.jail_if}")
         with ns.inside(target), Socket() as netlink:
             if isinstance(fabric, OvsBridge) and fabric.datapath == "netdev":
                 ovs.without_checksums(wanted.jail_if)
             _set_up_inner(wanted, netlink)
+            shaping.apply(wanted.shape, wanted.jail_if, f"{wanted.profile}'s {wanted.jail_if}")
     finally:
         os.close(target)
 

@@ -23,6 +23,8 @@ PACKAGES = {
     "nft": "nftables",
     "dnsmasq": "dnsmasq-base",
     "getent": "libc-bin",
+    "tc": "iproute2",
+    "ip": "iproute2",
     "ovs-vsctl": "openvswitch-switch",
     "ovs-appctl": "openvswitch-switch",
     "ovsdb-tool": "openvswitch-switch",

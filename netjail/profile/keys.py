@@ -12,7 +12,8 @@ from netjail.profile import checks
 from netjail.profile.checks import DESCRIPTION_MAX, MTU_MAX, MTU_MIN
 from netjail.profile.key import Key, KeySet, Type, choice
 from netjail.profile.lankeys import LAN, LAN_JAIL_IFS, LAN_KEYS, LAN_KINDS
-from netjail.profile.linkkeys import LINK_KEYS, LINK_LATER
+from netjail.profile.linkkeys import LINK_KEYS
+from netjail.profile.shaping import SHAPE_KEYS
 from netjail.profile.tunnelkeys import TUNNEL_KEYS
 
 VERSION = 1
@@ -223,6 +224,7 @@ KEYS: tuple[Key, ...] = (
         wg="PersistentKeepalive",
     ),
     *LINK_KEYS,
+    *SHAPE_KEYS,
     Key(
         "dns.mode",
         DNS_MODE,
@@ -258,6 +260,7 @@ SECTIONS = {
     "uplink": "[uplink]",
     "uplink.peer": "[[uplink.peer]]",
     "link": "[[link]]",
+    "link.shape": "[link.shape]",
     "dns": "[dns]",
     "dns.hosts": "[dns.hosts]",
     "isolation": "[isolation]",
@@ -265,7 +268,6 @@ SECTIONS = {
 """Tables, by dotted name, with how they are written."""
 
 LATER = {
-    **LINK_LATER,
     "forward": "ports forwarded into a jail",
     "expose": "services of a jail shown to the host",
     "dhcp": "a DHCP server of netjail's",

@@ -64,8 +64,3 @@ LINK_KEYS: tuple[Key, ...] = (
         default="`false`",
     ),
 )
-
-LINK_LATER = {
-    "link.shape": "delay, loss and rate of a link",
-}
-"""Recognised and refused with "not yet"."""

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
-from netjail.profile import checks, keys
+from netjail.profile import checks, keys, shaping
 from netjail.profile.linkchecks import DHCP
-from netjail.profile.model import Address, Dns, Interface, Link, Network, Uplink, WireGuard
+from netjail.profile.model import Address, Dns, Interface, Link, Network, Shape, Uplink, WireGuard
 from netjail.profile.tables import Path, Report, Values, table
 
 MOST = 64
@@ -38,6 +38,7 @@ def read_links(profile: str, raw: object, kind: str | None, report: Report) -> t
         path: Path = ("link", number)
         before = report.bad()
         values = table(each, "link", None, path, report)
+        shape = _shape(each.get("shape"), (*path, "shape"), report)
         _relations(profile, values, each, path, report)
         if report.bad() != before:
             continue
@@ -64,9 +65,23 @@ def read_links(profile: str, raw: object, kind: str | None, report: Report) -> t
                 mtu=values.get("mtu"),
                 vlan=values.get("vlan"),
                 serve_dhcp=values.get("serve_dhcp", False),
+                shape=shape,
             )
         )
     return tuple(found)
+
+
+def _shape(raw: object, path: Path, report: Report) -> Shape | None:
+    if raw is None:
+        return None
+    if not isinstance(raw, dict):
+        report.problem(path, f"{checks.show(raw)} is not a table; write [link.shape]")
+        return None
+    try:
+        return shaping.shape(table(raw, "link.shape", None, path, report))
+    except checks.Bad as bad:
+        report.problem((*path, "jitter"), bad.why)
+        return None
 
 
 def default_name(other: str) -> str:
@@ -217,6 +232,8 @@ def dump(link: Link) -> dict[str, Any]:
             raw[key] = getattr(link, key)
     if link.serve_dhcp:
         raw["serve_dhcp"] = True
+    if link.shape is not None:
+        raw["shape"] = shaping.dump(link.shape)
     return raw
 
 

@@ -257,10 +257,11 @@ class Dns:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How a link is made worse than it is. `delay` in milliseconds, `loss` in percent, `rate` in
-    bits a second."""
+    """How a link is made worse than it is. `delay` and `jitter` in milliseconds, `loss` in percent,
+    `rate` in bits a second; each way."""
 
     delay: float | None = None
+    jitter: float | None = None
     loss: float | None = None
     rate: int | None = None
 

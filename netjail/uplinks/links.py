@@ -6,12 +6,12 @@ from __future__ import annotations
 from netjail import names
 from netjail.errors import NetjailError
 from netjail.profile.links import overlap
-from netjail.profile.model import Link, NoUplink, Profile
+from netjail.profile.model import Link, NoUplink, Profile, Shape
 from netjail.profile.switch import Switch
 from netjail.uplinks import dhcp_server, naming
 from netjail.uplinks.facts import Facts
 from netjail.uplinks.wanted_dhcp import DhcpServer
-from netjail.uplinks.wanted_links import CrossLink, LinkResource, SwitchPort
+from netjail.uplinks.wanted_links import CrossLink, LinkResource, Shaped, SwitchPort
 
 MTU = 1500
 
@@ -52,7 +52,15 @@ def cable(profile: Profile, link: Link, facts: Facts) -> CrossLink:
         addresses=tuple(map(str, link.static)),
         gateways=tuple(map(str, link.gateways)),
         strict=strict(profile),
+        shape=shaped(link.shape or theirs.shape),
     )
+
+
+def shaped(shape: Shape | None) -> Shaped:
+    """As the engine takes it."""
+    if shape is None:
+        return ()
+    return (shape.delay or 0.0, shape.jitter or 0.0, shape.loss or 0.0, shape.rate or 0)
 
 
 def strict(profile: Profile) -> bool:
@@ -91,6 +99,13 @@ def _check_ends(profile: Profile, link: Link, theirs: Link, peer: str) -> None:
             "conflict",
             f"the two ends of the link between {profile.name} and {peer} have different mtu: "
             f"{link.mtu} and {theirs.mtu}",
+            hint,
+        )
+    if link.shape and theirs.shape and link.shape != theirs.shape:
+        raise NetjailError(
+            "conflict",
+            f"the two ends of the link between {profile.name} and {peer} have different shapes; "
+            "one is enough: it holds for both directions",
             hint,
         )
     if link.mac and link.mac == theirs.mac:
@@ -138,6 +153,7 @@ def port(profile: Profile, link: Link, facts: Facts) -> SwitchPort:
         vlan=link.vlan or switch.vlan,
         isolated=switch.isolated and not link.serve_dhcp,
         strict=strict(profile),
+        shape=shaped(link.shape),
     )
 
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+Shaped = tuple[()] | tuple[float, float, float, int]
+"""Delay and jitter in milliseconds, loss in percent, rate in bits a second; 0: none of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class CrossLink:
@@ -29,6 +32,7 @@ class CrossLink:
     addresses: tuple[str, ...]
     gateways: tuple[str, ...] = ()
     strict: bool = True
+    shape: Shaped = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ class SwitchPort:
     vlan: int | None = None
     isolated: bool = False
     strict: bool = True
+    shape: Shaped = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,6 +177,26 @@ CONTRACT: dict[str, Any] = {
         "files": [{"path": TEXT, "what": TEXT, "change": TEXT}],
         "warnings": [TEXT],
     },
+    "lab validate": {
+        "lab": TEXT,
+        "profiles": [TEXT],
+        "switches": [TEXT],
+        "problems": [TEXT],
+        "warnings": [TEXT],
+    },
+    "lab up": {
+        "lab": TEXT,
+        "profiles": [TEXT],
+        "switches": [TEXT],
+        "stored": int,
+        "changed": int,
+    },
+    "lab down": {"lab": TEXT, "removed": [TEXT], "switches": [TEXT]},
+    "lab status": {
+        "lab": TEXT,
+        "problems": [TEXT],
+        "members": [{"kind": TEXT, "name": TEXT, "state": TEXT, "stored": FLAG, "changed": FLAG}],
+    },
     "graph": {
         "file": MAYBE_TEXT,
         "nodes": [{"id": TEXT, "kind": TEXT, "name": TEXT, "state": TEXT, "lines": [TEXT]}],
@@ -331,6 +351,8 @@ def files(
     monkeypatch.setenv("VISUAL", "true")
     conf, toml = tmp_path / "vpn.conf", tmp_path / "lab.toml"
     conf.write_text(CONF)
+    (tmp_path / "l" / "profiles").mkdir(parents=True)
+    (tmp_path / "l" / "profiles" / "own.toml").write_text('version = 1\n[uplink]\nkind = "none"\n')
     toml.write_text('version = 1\n[uplink]\nkind = "none"\n')
     cli.client.answers = {
         "list": sample(CONTRACT["list"]),
@@ -391,6 +413,7 @@ def files(
         "ps": [],
         "kill": ["vpn"],
         "plan": ["vpn"],
+        **{f"lab {verb}": [str(tmp_path / "l")] for verb in ("validate", "up", "down", "status")},
         "graph": [],
         "capture": [f"--write={tmp_path}/x.pcap", "vpn"],
         "doctor": [],
@@ -436,7 +459,7 @@ def test_result(verb: str, first: bool, files: dict[str, list[str]], cli) -> Non
     matches(envelope["result"], CONTRACT[verb])
 
 
-OWN = ("profile validate", "setup", "apps")
+OWN = ("profile validate", "lab validate", "setup", "apps")
 """Verbs that ask no helper, as those on applications, which go on without one."""
 
 

@@ -23,6 +23,7 @@ from netjail.profile.model import (
     OpenVpn,
     Peer,
     Profile,
+    Shape,
     Veth,
     WireGuard,
 )
@@ -42,7 +43,8 @@ def test_every_field_of_the_model_has_a_key() -> None:
 
     assert leaves("") - {"version"} == fields(Profile) - {"name"} - {"links"} | {"link"}
     renamed = {"addresses": "address", "gateways": "gateway"}
-    assert leaves("link") == {renamed.get(f, f) for f in fields(Link) - {"shape"}}
+    assert leaves("link") == {renamed.get(f, f) for f in fields(Link)}
+    assert leaves("link.shape") == fields(Shape)
     assert leaves("uplink", "veth") - {"kind"} == fields(Veth)
     assert leaves("uplink", "none") - {"kind"} == fields(NoUplink)
     renamed = {"addresses": "address", "peers": "peer", "dns_servers": "dns", "dns_search": "dns"}
@@ -85,8 +87,8 @@ def test_the_reference_is_up_to_date() -> None:
     text = DOC.read_text()
     assert reference.update(text) == text, "run: python3 -m netjail.profile.reference docs/*.md"
     blocks = set(re.findall("<!-- keys: (.*?) -->", text))
-    wanted = {"top", "kinds", "uplink.peer", "link", "dns", "dns modes", "dns.hosts", "later"}
-    wanted.add("isolation")
+    wanted = {"top", "kinds", "uplink.peer", "link", "link.shape", "dns", "dns modes"}
+    wanted |= {"dns.hosts", "later", "isolation"}
     assert blocks == wanted | {f"uplink {k}" for k in keys.KINDS if k != "none"}
 
 

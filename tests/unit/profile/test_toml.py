@@ -155,7 +155,6 @@ def test_one_problem(old: str, new: str, says: str) -> None:
 
 
 ADDED = [
-    ("[[link]]\nswitch = 'x'\n[link.shape]\nloss = 1\n", "link: .*not yet"),
     ("[[forward]]\n", "forward: .*not yet"),
     ("[[expose]]\n", "expose: .*not yet"),
     ("[dhcp]\n", "dhcp: .*not yet"),
