@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import traceback
 from dataclasses import replace
 
 from netjail import names
@@ -163,23 +164,29 @@ class OpenVpnSession(threading.Thread):
             if self._stopped:
                 return
             event = reader.read(line) or management.state_line(line)
-            match event:
-                case State():
-                    self._on_state(event)
-                case Log():
-                    self._on_log(event)
-                case UpDown(direction="UP"):
-                    self._on_up(event)
-                case Need():
-                    self._on_need(event)
-                case Refused():
-                    self._refused = event
-                case Hold():
-                    self._channel.send("hold off", "hold release")
-                case Fatal():
-                    self._trouble = sane(event.text)
+            try:
+                self._take(event)
+            except Exception:  # what a server can say must not be the end of following it
+                traceback.print_exc()  # to the helper's log
         if not self._stopped:
             self._be(Condition("ended", self._trouble))
+
+    def _take(self, event: management.Event | None) -> None:
+        match event:
+            case State():
+                self._on_state(event)
+            case Log():
+                self._on_log(event)
+            case UpDown(direction="UP"):
+                self._on_up(event)
+            case Need():
+                self._on_need(event)
+            case Refused():
+                self._refused = event
+            case Hold():
+                self._channel.send("hold off", "hold release")
+            case Fatal():
+                self._trouble = sane(event.text)
 
     def _be(self, condition: Condition) -> None:
         with self._changed:
@@ -218,8 +225,10 @@ class OpenVpnSession(threading.Thread):
         if options is not None:
             if len(self._pushed) < _PUSHED_MAX:
                 self._pushed += options
-        elif ("N" in event.flags or "F" in event.flags) and _tells(event.text):
-            self._trouble = _in_words(event.text)
+        elif _tells(event):
+            words = _in_words(event.text)
+            if words.startswith(_CERTIFICATE) or not (self._trouble or "").startswith(_CERTIFICATE):
+                self._trouble = words  # what follows from a wrong certificate says less
 
     def _on_up(self, event: UpDown) -> None:
         said = told.openvpn(event.environment, self._pushed, self._wanted.routes)
@@ -296,6 +305,7 @@ def _refusal(refused: Refused) -> str:
     return f"the server does not take this user name and password{said}"
 
 
+_CERTIFICATE = "the server's certificate"
 _WORDS = (
     ("VERIFY ERROR", "the server's certificate is not one that the profile vouches for"),
     ("VERIFY KU ERROR", "the server's certificate does not say that it is a server's"),
@@ -318,6 +328,10 @@ def _in_words(text: str) -> str:
     return sane(text) if meaning is None else f"{meaning} ({sane(text, 100)})"
 
 
-def _tells(text: str) -> bool:
+def _tells(event: Log) -> bool:
     """Whether a line of the log tells why it is not connected."""
-    return not text.startswith(("Options error: option", "MANAGEMENT:", "NOTE:"))
+    if event.text.startswith("VERIFY") and "ERROR" in event.text:
+        return True  # which openvpn does not flag
+    if "N" not in event.flags and "F" not in event.flags:
+        return False
+    return not event.text.startswith(("Options error: option", "MANAGEMENT:", "NOTE:"))

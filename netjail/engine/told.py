@@ -187,8 +187,8 @@ def _openvpn_routes(judge: Judge, env: Environment, pushed: Iterable[str]) -> No
     for (network,) in _numbered(env, "route_ipv6_network"):
         judge.route(network)
     for option in pushed:
-        word, *flags = option.split()
-        if word != "redirect-gateway":
+        flags = option.split()
+        if flags[:1] != ["redirect-gateway"]:
             continue
         if "!ipv4" not in flags:
             judge.route("0.0.0.0/0")

@@ -147,6 +147,7 @@ class OpenVpnServer:
             f"server-ipv6 {self.net6}:/64",
             f"port {self.port}",
             f"proto {self.proto}6" + ("-server" if self.proto == "tcp" else ""),
+            *(["multihome"] if self.proto == "udp" else []),
             "dh none",
             "duplicate-cn",
             "ping 1",
