@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from netjail.engine import openvpn, vpn
+from netjail.engine import openconnect, openvpn, vpn
 from netjail.engine.context import Context
 from netjail.errors import NetjailError
 from netjail.uplinks.wanted import VpnClient
@@ -17,7 +17,7 @@ class _Client(Protocol):
     def undo(self, wanted: VpnClient, context: Context) -> None: ...
 
 
-_CLIENTS: dict[str, _Client] = {"openvpn": openvpn}
+_CLIENTS: dict[str, _Client] = {"openvpn": openvpn, "openconnect": openconnect}
 
 
 def apply(wanted: VpnClient, context: Context) -> None:

@@ -51,7 +51,7 @@ def apply(wanted: VpnClient, context: Context) -> None:
     undo(wanted, context)
     tun.make(wanted.birth, wanted.born_as, vpn.user_of(wanted.profile))
     log = context.log(wanted.program)
-    started = vpn.launch(wanted, argv(wanted), wanted.config, context, log)
+    started = vpn.launch(wanted, argv(wanted), wanted.config, context)
     try:
         channel = management.connect(_socket(wanted), started, LISTEN_SECONDS)
     except NetjailError as error:

@@ -52,6 +52,7 @@ class Tunnels:
         self._lock = threading.Lock()
         self._sessions: dict[str, Session] = {}
         self._logins: dict[str, Login] = {}
+        self._refused: dict[str, Login] = {}
         self._busy: dict[str, threading.RLock] = {}
         self.changed: Callable[[str], None] = lambda _name: None
         self.heard: Callable[[VpnClient, Told, Session], None] = lambda *_: None
@@ -96,6 +97,13 @@ class Tunnels:
         with self._lock:
             return self._logins.get(wanted.profile, Login()).over(wanted.login)
 
+    def refuse(self, name: str, login: Login) -> None:
+        """A server did not take it, and is not to be bothered with it again: some lock an account
+        after a few times."""
+        with self._lock:
+            self._refused[name] = replace(login, response=None)
+            self._logins.pop(name, None)
+
     def used(self, name: str) -> None:
         """A one-time code is spent."""
         with self._lock:
@@ -107,15 +115,21 @@ class Tunnels:
         self.drop(name)
         with self._lock:
             self._logins.pop(name, None)
+            self._refused.pop(name, None)
 
     def require(self, resources: Iterable[Resource]) -> None:
         """Raises credentials-needed where one of them is a client that could not be started with
         what is known."""
         for wanted in resources:
             if isinstance(wanted, VpnClient):
-                missing = self.login(wanted).lacks(wanted.asks)
+                login = self.login(wanted)
+                missing = login.lacks(wanted.asks)
                 if missing:
                     raise needed(wanted.profile, missing)
+                if wanted.asks and self._refused.get(wanted.profile) == replace(
+                    login, response=None
+                ):
+                    raise needed(wanted.profile, wanted.asks, "what it had was refused")
 
     def nudge(self, resources: Iterable[Resource], given: Login | None) -> bool:
         """Help a client that waits for answers; whether it did. Raises credentials-needed."""

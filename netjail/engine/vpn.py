@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import zlib
+from collections.abc import Mapping
 from dataclasses import replace
 
 from netjail import names
@@ -39,17 +40,29 @@ def user_of(profile: str) -> int:
     return _USERS | zlib.crc32(profile.encode()) & 0x3FFFFF
 
 
-def launch(wanted: VpnClient, argv: list[str], stdin: str, context: Context, path: str) -> Process:
-    """Start a client in the namespace where its packets are to leave. Raises NetjailError."""
+def launch(
+    wanted: VpnClient,
+    argv: list[str],
+    stdin: str,
+    context: Context,
+    texts: Mapping[str, str] | None = None,
+) -> Process:
+    """Start a client in the namespace where its packets are to leave. Raises NetjailError.
+
+    `texts`: files of its own, by name.
+    """
     user = user_of(wanted.profile)
+    log = context.log(wanted.program)
     bare = [
         *("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"),
         *("--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all"),
         process.program(argv[0]),
     ]
     directory(wanted.profile, user)
+    for name, text in (texts or {}).items():
+        _give(f"{names.tunnel_dir(wanted.profile)}/{name}", text, user)
     with ns.inside_named(wanted.birth):
-        started = process.start(wanted.program, [*bare, *argv[1:]], path, stdin=stdin)
+        started = process.start(wanted.program, [*bare, *argv[1:]], log, stdin=stdin)
     context.remember(started)
     return started
 
@@ -70,6 +83,11 @@ def directory(profile: str, user: int) -> None:
                 "in a container, map more numbers of users into it (subuid(5))",
             ) from None
         raise files.cannot("give away", path, error) from error
+
+
+def _give(path: str, text: str, user: int) -> None:
+    files.write(path, text, 0o600)
+    os.chown(path, user, user, follow_symlinks=False)
 
 
 def running(wanted: VpnClient, argv: list[str], context: Context) -> Process | None:

@@ -124,6 +124,7 @@ class VpnClient:
     dns: tuple[str, ...]
     search: tuple[str, ...]
     take_dns: bool
+    take_routes: bool = True
     config: str | None = field(default=None, repr=False, compare=False)
     login: Login = field(default=Login(), repr=False, compare=False)
     asks: tuple[Ask, ...] = field(default=(), compare=False)
