@@ -67,6 +67,16 @@ def symlink(target: str, path: str) -> None:
         raise cannot("write", path, error) from error
 
 
+def remove(path: str) -> None:
+    """Remove a file of ours; nothing happens where there is none."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise cannot("remove", path, error) from error
+
+
 def remove_tree(path: str) -> None:
     """Remove a directory of ours; nothing happens where there is none."""
     try:

@@ -183,12 +183,11 @@ class OpenConnectSession(threading.Thread):
     def _ended(self) -> None:
         log = f"{names.jail_dir(self._wanted.profile)}/{self._wanted.program}.log"
         words = process.log_tail(log, 600)
-        if self.condition().state == "connecting" and any(
-            each in words.lower() for each in _REFUSALS
-        ):
+        meaning = next((text for start, text in _MEANINGS if start in words.lower()), None)
+        refused = any(each in words.lower() for each in _REFUSALS)
+        if self.condition().state == "connecting" and refused and meaning is None:
             self._tunnels.refuse(self._wanted.profile, self._login)
             why = f"the gateway does not take this user name and password ({sane(words[-100:])})"
             self._be(Condition("refused", why, self._wanted.asks))
             return
-        meaning = next((text for start, text in _MEANINGS if start in words.lower()), None)
         self._be(Condition("ended", meaning or sane(words[-160:])))

@@ -124,12 +124,12 @@ class Tunnels:
             if isinstance(wanted, VpnClient):
                 login = self.login(wanted)
                 missing = login.lacks(wanted.asks)
+                refused = self._refused.get(wanted.profile)
+                why = None if refused is None else "what it had was refused"
                 if missing:
-                    raise needed(wanted.profile, missing)
-                if wanted.asks and self._refused.get(wanted.profile) == replace(
-                    login, response=None
-                ):
-                    raise needed(wanted.profile, wanted.asks, "what it had was refused")
+                    raise needed(wanted.profile, missing, why)
+                if wanted.asks and refused == replace(login, response=None):
+                    raise needed(wanted.profile, wanted.asks, why)
 
     def nudge(self, resources: Iterable[Resource], given: Login | None) -> bool:
         """Help a client that waits for answers; whether it did. Raises credentials-needed."""

@@ -53,6 +53,7 @@ def launch(
     """
     user = user_of(wanted.profile)
     log = context.log(wanted.program)
+    files.remove(log)  # what it says of its end is not to be taken for that of one before it
     bare = [
         *("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"),
         *("--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all"),

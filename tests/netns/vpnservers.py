@@ -261,3 +261,69 @@ class OpenVpnServer:
 def until(condition: Any, seconds: float = 30.0) -> bool:
     """Whether it came true."""
     return wait_until(condition, seconds, 0.1)
+
+
+class OcServer:
+    """A real ocserv, which speaks AnyConnect's protocol. USER logs in with OC_PASSWORD."""
+
+    def __init__(self, stage: Any) -> None:
+        self.node = stage.provider
+        self.address = stage.providers[0].wan4
+        self.resolver = stage.providers[0].resolver
+        self.process: Any = None
+        self.log: Output | None = None
+        keys = pki()
+        for name, text in (("ca", keys.ca), ("crt", keys.server), ("key", keys.server_key)):
+            Path(self.node.path(f"/run/oc-{name}")).write_text(text)
+        typed = f"{OC_PASSWORD}\n{OC_PASSWORD}\n"
+        self.node.run(["ocpasswd", "-c", "/run/oc-passwd", USER], input=typed, check=True)
+        Path(self.node.path("/run/ocserv.conf")).write_text(_OCSERV.format(dns=self.resolver))
+
+    def start(self) -> OcServer:
+        """Until it serves."""
+        self.process = self.node.service(
+            ["ocserv", "-f", "-c", "/run/ocserv.conf"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        self.log = Output(self.process.stdout)
+        assert self.log.wait_for(b"sec-mod initialized", 20), self.log.text()
+        return self
+
+    def stop(self) -> None:
+        """All of its processes."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait()
+
+    def toml(self, *more: str) -> str:
+        """A profile for it."""
+        lines = ["version = 1", "[uplink]", 'kind = "openconnect"', f'server = "{self.address}"']
+        return "\n".join([*lines, *more, f'ca = """\n{pki().ca}"""']) + "\n"
+
+
+OC_PASSWORD = "correct horse"
+_OCSERV = """auth = "plain[passwd=/run/oc-passwd]"
+tcp-port = 443
+udp-port = 443
+run-as-user = root
+run-as-group = root
+socket-file = /run/ocserv-socket
+server-cert = /run/oc-crt
+server-key = /run/oc-key
+ca-cert = /run/oc-ca
+isolate-workers = false
+max-clients = 16
+keepalive = 300
+dpd = 2
+mobile-dpd = 2
+try-mtu-discovery = false
+cisco-client-compat = true
+device = vpns
+ipv4-network = 192.168.7.0/24
+ipv6-network = fd07::/64
+dns = {dns}
+default-domain = corp.example
+log-level = 1
+max-ban-score = 0
+"""
