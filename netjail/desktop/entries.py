@@ -342,6 +342,7 @@ def find(wanted: str) -> Entry:
     for key in (_short_id, _title, _program):
         same = [entry for entry in found.entries if key(entry) == lower]
         same = [entry for entry in same if shown(entry)] or same
+        same = [entry for entry in same if not is_launcher(entry)] or same
         if len(same) == 1:
             return same[0]
         if same:
@@ -351,6 +352,11 @@ def find(wanted: str) -> Entry:
                 "Say which: " + ", ".join(sorted(entry.id for entry in same)) + ".",
             )
     raise _none(wanted, found)
+
+
+def is_launcher(entry: Entry) -> bool:
+    """Whether it is one that `netjail app add` made of another, which is meant before it."""
+    return bool(entry.profile) and entry.id.startswith(f"netjail.{entry.profile}.")
 
 
 def _of_file(path: str) -> Entry:

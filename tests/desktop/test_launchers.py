@@ -17,10 +17,13 @@ import pytest
 from desk import Desktop
 from world import REPO, wait_for
 
-pytestmark = pytest.mark.skipif(
-    not (shutil.which("gtk-launch") and shutil.which("gio") and shutil.which("gdbus")),
-    reason="gtk-launch (libgtk-3-bin) or gio (libglib2.0-bin) is not installed",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (shutil.which("gtk-launch") and shutil.which("gio") and shutil.which("gdbus")),
+        reason="gtk-launch (libgtk-3-bin) or gio (libglib2.0-bin) is not installed",
+    ),
+]
 
 SECONDS = 40
 OUT, SERVICE_OUT = "/run/home/alice/out", "/run/home/alice/service"

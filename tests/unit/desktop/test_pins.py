@@ -225,6 +225,16 @@ def test_a_launcher_is_made_of_the_application_and_not_of_its_pin(user) -> None:
         pins.pin("netjail.work.app.desktop", "vpn")
 
 
+def test_a_short_name_means_the_application_and_not_its_launchers(user) -> None:
+    user.write(user.system, "org.example.Maps.desktop", APP)
+    pins.add("org.example.Maps.desktop", "vpn")
+    pins.add("org.example.Maps.desktop", "work")
+    assert entries.find("maps").id == "org.example.Maps.desktop"
+    assert entries.find("true").id == "org.example.Maps.desktop"
+    pins.pin("org.example.Maps.desktop", "vpn")
+    assert entries.find("maps").id == "org.example.Maps.desktop"
+
+
 def test_a_launcher_does_not_become_what_opens_files(user) -> None:
     user.write(user.system, "app.desktop", APP)
     lists = user.home / "applications" / "mimeapps.list"
