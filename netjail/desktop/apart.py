@@ -244,7 +244,8 @@ def _without(
         return argv, []
     if command.kind == "flatpak":
         raise _refused(app, "", found)
-    return private_bus(argv, app.name), []
+    stays = [word for word in app.stay if word not in argv]
+    return private_bus([*argv[: command.at], *stays, *argv[command.at :]], app.name), []
 
 
 def private_bus(argv: list[str], name: str) -> list[str]:

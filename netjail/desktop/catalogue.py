@@ -31,6 +31,7 @@ class App:
     activated: bool = False
     apart: tuple[str, ...] = ()
     own: tuple[str, ...] = ()
+    stay: tuple[str, ...] = ()
     why: str = ""
 
     def says_own(self, words: Sequence[str]) -> bool:
@@ -104,6 +105,7 @@ _SCHEMA: dict[str, tuple[Callable[[object], bool], str]] = {
     "activated": (lambda value: isinstance(value, bool), "true or false"),
     "apart": (_words, "a list of words"),
     "own": (_words, "a list of words"),
+    "stay": (_words, "a list of words"),
     "why": (_text, "a sentence"),
 }
 
@@ -126,6 +128,8 @@ def _problems(table: object) -> list[str]:
             found.append(f"entries: {word} is implied by programs")
     if (table["finds"] == "bus") != ("bus" in table):
         found.append('bus: stands exactly where finds = "bus"')
+    if table.get("activated") and "stay" not in table:
+        found.append("stay: missing where there is `activated`")
     if "apart" in table and "own" not in table:
         found.append("own: missing where there is `apart`")
     if "apart" not in table and table["finds"] != "bus" and "why" not in table:

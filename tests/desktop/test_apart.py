@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import desk
 import pytest
@@ -76,7 +77,7 @@ def sides(desktop: desk.Desktop) -> Iterator[Sides]:
     yield Sides(desktop)
 
 
-def run(desktop: desk.Desktop, *words: str) -> object:
+def run(desktop: desk.Desktop, *words: str) -> Any:
     return desktop.start(sys.executable, "-m", "netjail", "run", *words)
 
 
@@ -115,18 +116,13 @@ def test_a_terminal_with_a_server(desktop: desk.Desktop, sides: Sides) -> None:
         pytest.skip("gnome-terminal is not installed")
     where = "/run/terminal.where"
     desktop.world.write(where, "", 0o666)
-    run(
-        desktop,
-        "jail",
-        "gnome-terminal",
-        "--",
-        "sh",
-        "-c",
-        f"readlink /proc/self/ns/net > {where}; sleep 30",
-    )
+    script = f"sleep 1; readlink /proc/self/ns/net > {where}; sleep 60"  # it stays, too
+    process = run(desktop, "jail", "gnome-terminal", "--title", "apart", "--", "sh", "-c", script)
     desktop.wait(lambda: desktop.world.path(where).read_text(), desktop.log("python3"))
     inside = desktop.netjail("run", "jail", "readlink", "/proc/self/ns/net").stdout
     assert desktop.world.path(where).read_text() == inside
+    assert desktop.windows("apart")
+    desktop._kill(process)
 
 
 def test_what_cannot_be_helped_is_refused(desktop: desk.Desktop, sides: Sides) -> None:

@@ -192,7 +192,8 @@ def test_a_name_on_the_bus(machine: Machine) -> None:
 
 
 def test_a_server_that_the_bus_would_start_outside(machine: Machine) -> None:
-    assert apart.prepare(["gnome-terminal"], "vpn").argv[0] == "/usr/bin/dbus-run-session"
+    found = apart.prepare(["gnome-terminal", "--", "sh"], "vpn").argv
+    assert found == ["/usr/bin/dbus-run-session", "--", "gnome-terminal", "--wait", "--", "sh"]
 
 
 def test_an_unknown_application_that_the_bus_can_start(machine: Machine, desktop: Desktop) -> None:

@@ -36,6 +36,7 @@ def test_the_catalogue_is_of_the_right_form() -> None:
         ({"bus": "a.b"}, "bus: stands exactly where"),
         ({"apart": ["{home}"]}, "has other braces"),
         ({"entries": ["a"]}, "implied"),
+        ({"activated": True}, "stay: missing"),
         ({"own": None}, "own: must be"),
     ],
 )
