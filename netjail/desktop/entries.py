@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from xdg import BaseDirectory, Locale
 
-from netjail.desktop import quick, rewrite
+from netjail.desktop import entrycache, quick, rewrite
+from netjail.desktop.entry import Action, Entry, Skipped
 from netjail.errors import NetjailError
 
 TYPE_CHECKING = False
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from xdg.DesktopEntry import DesktopEntry
+
+__all__ = ["Action", "Entry", "Scan", "Skipped"]  # the first two for everybody who asks here
 
 SUFFIX = ".desktop"
 DEPTH_MAX = 8
@@ -33,72 +36,6 @@ EXPORTS = (
 )
 """Where flatpak and snapd put entries. A login session has them in XDG_DATA_DIRS; ssh, sudo and
 units of systemd often do not."""
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """A further way to start an application: [Desktop Action ID]. `exec` may be ""."""
-
-    id: str
-    name: str
-    exec: str
-    icon: str
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One application. Texts are in the user's language, `exec` is as the file has it, its
-    string escapes resolved (see `execline` for the rest). `profile`: where it starts, if the file
-    is one of ours; `exec` then is what is started there, without us.
-
-    `id`: desktop file ID, "firefox.desktop". `directory`: where it wants to be started (Path),
-    or "". `flatpak`, `snap`: its id there, or "".
-    """
-
-    id: str
-    path: str
-    name: str
-    generic_name: str
-    comment: str
-    icon: str
-    exec: str
-    try_exec: str
-    directory: str
-    actions: tuple[Action, ...]
-    mime_types: tuple[str, ...]
-    categories: tuple[str, ...]
-    keywords: tuple[str, ...]
-    only_show_in: tuple[str, ...]
-    not_show_in: tuple[str, ...]
-    terminal: bool
-    no_display: bool
-    hidden: bool
-    dbus_activatable: bool
-    startup_notify: bool
-    startup_wm_class: str
-    flatpak: str
-    snap: str
-    profile: str = ""
-
-    def action(self, name: str) -> Action:
-        """Raises NetjailError("no-such-application") where there is no such action."""
-        for action in self.actions:
-            if action.id == name:
-                return action
-        known = ", ".join(action.id for action in self.actions)
-        raise NetjailError(
-            "no-such-application",
-            f"{self.id} has no action {name}",
-            f"It has: {known}." if known else "It has none at all.",
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """A file that is no application, and why."""
-
-    path: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +102,9 @@ def _walk(directory: str, prefix: str, depth: int) -> Iterator[tuple[str, str]]:
 # what they say
 
 
-_Known = dict[str, tuple[tuple[int, int, int, int], "Entry | Skipped"]]
-_known: _Known = {}
+_known: entrycache.Known = {}
 """Path to (what stat(2) said of it, what was read): for the tray, which asks again and again."""
-_known_languages: tuple[str, ...] = ()
+_known_languages: tuple[str, ...] | None = None
 
 
 def read(path: str, name: str, keys: frozenset[str], langs: Sequence[str]) -> Entry | Skipped:
@@ -246,9 +182,10 @@ def scan(directories: Iterable[str] | None = None) -> Scan:
     global _known, _known_languages  # noqa: PLW0603 - a cache
     langs = languages()
     if langs != _known_languages:
-        _known, _known_languages = {}, langs
+        _known, _known_languages = entrycache.load(langs), langs
     keys = quick.wanted(langs)
-    current: _Known = {}
+    current: entrycache.Known = {}
+    fresh = False
     found: list[Entry] = []
     skipped: list[Skipped] = []
     for name, path in files(directories).items():
@@ -261,6 +198,7 @@ def scan(directories: Iterable[str] | None = None) -> Scan:
         known = _known.get(path)
         if known is None or known[0] != state:
             known = (state, read(path, name, keys, langs))
+            fresh = True
         current[path] = known
         what = known[1]
         if isinstance(what, Skipped):
@@ -271,6 +209,8 @@ def scan(directories: Iterable[str] | None = None) -> Scan:
             skipped.append(Skipped(path, f"is not installed: no {what.try_exec} (TryExec)"))
         else:
             found.append(what)
+    if fresh:
+        entrycache.save(langs, current)
     _known = current
     return Scan(tuple(found), tuple(skipped))
 

@@ -42,6 +42,8 @@ def desktop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desktop:
     monkeypatch.setattr(BaseDirectory, "xdg_data_dirs", [str(made.home), str(made.system)])
     monkeypatch.setattr(BaseDirectory, "xdg_config_home", str(tmp_path / "config"))
     monkeypatch.setattr(BaseDirectory, "xdg_config_dirs", [str(tmp_path / "config")])
+    monkeypatch.setattr(BaseDirectory, "xdg_cache_home", str(tmp_path / "cache"))
+    monkeypatch.setattr(entries, "_known_languages", None)
     monkeypatch.setattr(entries, "EXPORTS", entries.EXPORTS[:1])
     monkeypatch.setattr(Locale, "langs", [])
     monkeypatch.delenv("XDG_CURRENT_DESKTOP", raising=False)

@@ -195,6 +195,40 @@ def test_a_file_that_changes_is_read_again(desktop: Desktop) -> None:
     assert ids() == []
 
 
+def forget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What this process has read; the next one begins like that."""
+    monkeypatch.setattr(entries, "_known_languages", None)
+
+
+def test_what_was_read_is_kept_for_the_next_process(
+    desktop: Desktop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = desktop.app("a.desktop", "Comment=one", "MimeType=a/b;", "Actions=x;",
+                       "[Desktop Action x]", "Name=X")  # fmt: skip
+    desktop.write(desktop.system, "bad.desktop", "garbage")
+    before = entries.scan()
+    forget(monkeypatch)
+    monkeypatch.setattr(entries, "read", None)  # nothing is read
+    assert entries.scan() == before
+    monkeypatch.undo()
+    monkeypatch.setattr(entries, "read", lambda *_: entries.Skipped("a", "read again"))
+    path.write_text(path.read_text() + "X-More=1\n")
+    assert "read again" in {each.reason for each in entries.scan([str(desktop.system)]).skipped}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", '{"version":1,"languages":[],"files":{"%s":[[1],[1,2,3]]}}', "null"]
+)
+def test_a_cache_of_another_form_is_no_cache(
+    desktop: Desktop, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    path = desktop.app("a.desktop")
+    before = entries.scan()
+    Path(entries.entrycache.file()).write_text(text.replace("%s", str(path)))
+    forget(monkeypatch)
+    assert entries.scan() == before
+
+
 @pytest.mark.parametrize(
     "words",
     ["org.gnome.Nautilus.desktop", "org.gnome.Nautilus", "nautilus", "Files", "files", "naut"],
