@@ -12,7 +12,8 @@ In what is said, "..." stands for anything within a line, and a line of its own 
 lines; the width of blanks does not matter; nothing printed at all means that nobody cares. Every
 command must succeed. Commands share one shell. A recipe leaves nothing behind: no
 namespace, interface, process, file in /run/netjail.
-`<!-- needs: PROGRAM ... -->` skips where one is not installed; `<!-- slow -->` is for those that
+`<!-- needs: PROGRAM ... -->` skips where one is not installed, `<!-- qdisc: netem -->` where the
+kernel has no such queueing discipline; `<!-- slow -->` is for those that
 take longer than three seconds.
 
 The provider's files of the stage are there as stockholm.conf and zurich.conf.
@@ -21,6 +22,7 @@ The provider's files of the stage are there as stockholm.conf and zurich.conf.
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -53,6 +55,7 @@ class Recipe:
 
     steps: tuple[tuple[str, str] | Command, ...]
     needs: tuple[str, ...]
+    qdiscs: tuple[str, ...] = ()
 
 
 def read(text: str) -> Recipe:
@@ -63,7 +66,13 @@ def read(text: str) -> Recipe:
         elif language == "console":
             steps += session(body)
     needs = re.findall(r"<!-- needs: (.*?) -->", text)
-    return Recipe(tuple(steps), tuple(" ".join(needs).split()))
+    qdiscs = re.findall(r"<!-- qdisc: (\w+) -->", text)
+    return Recipe(tuple(steps), tuple(" ".join(needs).split()), tuple(qdiscs))
+
+
+def kernel_has(qdisc: str) -> bool:
+    words = ["unshare", "-n", "tc", "qdisc", "add", "dev", "lo", "root", qdisc]
+    return subprocess.run(words, capture_output=True, check=False).returncode == 0
 
 
 def session(body: str) -> list[Command]:
@@ -137,6 +146,9 @@ def test_as_printed(path: Path, place: TestStage) -> None:
     missing = [program for program in recipe.needs if which(program) is None]
     if missing:
         pytest.skip(f"not installed: {' '.join(missing)}")
+    missing = [qdisc for qdisc in recipe.qdiscs if not kernel_has(qdisc)]
+    if missing:
+        pytest.skip(f"this kernel has no {' '.join(missing)}")
     place.write("stockholm.conf", place.provider_conf)
     place.write("zurich.conf", place.provider2_conf)
     files = [step for step in recipe.steps if not isinstance(step, Command)]
@@ -159,7 +171,7 @@ def test_as_printed(path: Path, place: TestStage) -> None:
     finally:
         place.home.run([f"{_HOME}/bin/netjail", "down", "--all", "--kill"], env=env, timeout=120)
         left = traces(place)
-        place.home.run(["sh", "-c", f"rm -rf /etc/netjail/* {_HOME}/*.toml {_HOME}/*.conf"])
+        place.home.run(["sh", "-c", f"rm -rf /etc/netjail/* {_HOME}/*.toml {_HOME}/*.conf {_HOME}/lab"])
     assert left == before
 
 
