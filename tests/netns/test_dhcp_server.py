@@ -220,3 +220,13 @@ def test_a_changed_file_takes_effect_while_it_is_up(host: Host) -> None:
     assert lease(host, "alpha") == ""
     host.netjail("down", "--all").ok()
     host.clean()
+
+
+@pytest.mark.slow
+def test_twenty_profiles_with_a_lease_each_leave_nothing(host: Host) -> None:
+    """As tests/bench/switch_dhcp.py has it, with two hundred."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
+    from switch_dhcp import measure
+
+    measure(host, 20, "bridge")
+    host.clean()

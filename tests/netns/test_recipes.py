@@ -171,7 +171,9 @@ def test_as_printed(path: Path, place: TestStage) -> None:
     finally:
         place.home.run([f"{_HOME}/bin/netjail", "down", "--all", "--kill"], env=env, timeout=120)
         left = traces(place)
-        place.home.run(["sh", "-c", f"rm -rf /etc/netjail/* {_HOME}/*.toml {_HOME}/*.conf {_HOME}/lab"])
+        place.home.run(
+            ["sh", "-c", f"rm -rf /etc/netjail/* {_HOME}/*.toml {_HOME}/*.conf {_HOME}/lab"]
+        )
     assert left == before
 
 
