@@ -51,6 +51,14 @@ def image(look: Look, size: int = SIZE) -> Any:
     return picture.resize((size, size), Image.Resampling.BOX)
 
 
+def tile(look: Look, size: int = SIZE) -> Any:
+    """The icon on a ground of its own, for where nothing can be transparent."""
+    ground = Image.new("RGB", (size, size), _INK[:3])
+    picture = image(look, size)
+    ground.paste(picture, (0, 0), picture)
+    return ground
+
+
 class _Pen:
     """Draws in sixteenths of the icon's width."""
 

@@ -67,7 +67,7 @@ class Icon:
         """Show it for the first time."""
         self._look, self._title = look, title
         self._icon.title = title
-        self._icon.icon = draw.image(look)
+        self._icon.icon = self._picture(look)
         if self._lines is not None:
             self._lines.show(items)
             self._icon.run_detached()
@@ -80,12 +80,16 @@ class Icon:
         """What has changed; `items` None: the menu has not."""
         if look != self._look:
             self._look = look
-            self._icon.icon = draw.image(look)
+            self._icon.icon = self._picture(look)
         if title != self._title:
             self._title = title
             self._icon.title = title
         if items is not None and self._lines is not None:
             self._lines.show(items)
+
+    def _picture(self, look: Look) -> Any:
+        # `xorg` draws what is behind a transparent pixel as whatever colour is stored there.
+        return draw.image(look) if self._lines is not None else draw.tile(look)
 
     def close(self) -> None:
         """Take it away."""
@@ -109,4 +113,12 @@ def _make(pystray: Any, lines: Any, clicked: Callable[[], object]) -> Any:
                 GLib.idle_add(clicked)
 
     # An empty menu, or the icon of `appindicator` would make one of its own.
-    return OwnIcon(NAME, menu=pystray.Menu())
+    icon = OwnIcon(NAME, menu=pystray.Menu())
+    if lines is None:
+        # pystray 0.19 answers to clicks here, but has not asked X to tell of them.
+        from Xlib import X
+
+        mask = X.ExposureMask | X.StructureNotifyMask | X.ButtonPressMask
+        icon._window.change_attributes(event_mask=mask)
+        icon._display.flush()
+    return icon

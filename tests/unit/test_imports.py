@@ -49,7 +49,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
     "xdg": ("desktop/",),
     "pystray": ("tray/icon.py",),
     "PIL": ("tray/draw.py",),
-    "Xlib": ("tray/session.py",),
+    "Xlib": ("tray/session.py", "tray/icon.py"),
 }
 """What is not in the standard library, and the only places where it is imported."""
 
