@@ -119,13 +119,8 @@ class Actions:
                 self._host.tell(notices.failed(f"{label} in {name}", warning))
             self._host.helper.refresh(name)
 
-        try:
-            words, directory = sources.command(entry_id)
-        except NetjailError as error:
-            finished(error, "")
-            return
         sources.note(entry_id, name)
-        commands.starting(["run", "--detach", name, "--", *words], directory, finished)
+        commands.starting(["run", "--detach", name, entry_id], finished)
 
     def _choose(self, name: str) -> None:
         from netjail.tray import dialogs

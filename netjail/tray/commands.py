@@ -43,9 +43,7 @@ def reporting(words: Sequence[str], finished: Finished) -> None:
     _run(["--json", *words], done)
 
 
-def starting(
-    words: Sequence[str], directory: str, finished: Callable[[NetjailError | None, str], None]
-) -> None:
+def starting(words: Sequence[str], finished: Callable[[NetjailError | None, str], None]) -> None:
     """Run a command that reports by its exit status; `finished` is told what it warned of."""
 
     def done(status: int, _out: str, err: str) -> None:
@@ -54,13 +52,13 @@ def starting(
         else:
             finished(None, err.strip())
 
-    _run(words, done, directory)
+    _run(words, done)
 
 
-def _run(words: Sequence[str], done: Callable[[int, str, str], None], directory: str = "") -> None:
+def _run(words: Sequence[str], done: Callable[[int, str, str], None]) -> None:
     flags = Gio.SubprocessFlags.STDOUT_PIPE | Gio.SubprocessFlags.STDERR_PIPE
     launcher = Gio.SubprocessLauncher.new(flags)
-    launcher.set_cwd(directory if os.path.isdir(directory) else os.path.expanduser("~"))
+    launcher.set_cwd(os.path.expanduser("~"))
     try:
         process = launcher.spawnv(argv(words))
     except GLib.Error as error:

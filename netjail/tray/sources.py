@@ -10,7 +10,7 @@ from typing import Any
 
 from gi.repository import Gio, GLib
 
-from netjail.desktop import entries, execline, pins, watch
+from netjail.desktop import entries, pins, watch
 from netjail.errors import NetjailError
 from netjail.tray.state import App, Escaped
 
@@ -93,15 +93,6 @@ def end(found: watch.Outside, done: Callable[[bool], None]) -> None:
         GLib.idle_add(lambda: bool(done(ended)))  # type: ignore[func-returns-value]
 
     threading.Thread(target=work, daemon=True).start()
-
-
-def command(entry_id: str) -> tuple[list[str], str]:
-    """The words that start an application, and the directory it wants to be started in or "".
-
-    Raises NetjailError.
-    """
-    entry = entries.find(entry_id)
-    return execline.expand(entry, []), entry.directory
 
 
 def note(entry_id: str, profile: str) -> None:

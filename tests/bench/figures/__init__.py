@@ -13,5 +13,6 @@ FIGURES = (
     "memory",
     "throughput",
     "tunnel",
+    "tray",
 )
 """In the order in which they run; the module of each has the same name."""
