@@ -265,6 +265,7 @@ def pages() -> dict[Path, str]:
             MACVLAN=key_entries("uplink", "macvlan"),
             IPVLAN=key_entries("uplink", "ipvlan"),
             BRIDGE=key_entries("uplink", "bridge"),
+            SWITCHPORT=key_entries("uplink", "switch"),
             NETNS=key_entries("uplink", "netns"),
             LINK=key_entries("link"),
             SHAPE=key_entries("link.shape"),

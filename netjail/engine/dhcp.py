@@ -62,12 +62,13 @@ _DEFAULT = "0.0.0.0/0"
 @dataclass(frozen=True, slots=True)
 class State:
     """Of one client, kept in a file. `read`: bytes of the hook's file that have been followed;
-    `begun`: the client has said its first word, which is that it has no address yet; `refused`:
-    why the last offer was not taken."""
+    `begun`: the client has said its first word, which is that it has no address yet; `index`: the
+    interface's number when the client was started; `refused`: why the last offer was not taken."""
 
     lease: Lease | None = None
     read: int = 0
     begun: bool = False
+    index: int = 0
     refused: str | None = None
 
 
@@ -91,7 +92,9 @@ def state(profile: str, jail_if: str) -> State:
         with open(_state_file(profile, jail_if), encoding="utf-8") as file:
             data = json.load(file)
         lease = None if data["lease"] is None else from_dict(data["lease"])
-        return State(lease, int(data["read"]), bool(data["begun"]), data.get("refused"))
+        return State(
+            lease, int(data["read"]), bool(data["begun"]), int(data["index"]), data["refused"]
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return State()
 
@@ -107,6 +110,7 @@ def _save(wanted: DhcpClient, new: State) -> None:
         "lease": None if new.lease is None else new.lease.as_dict(),
         "read": new.read,
         "begun": new.begun,
+        "index": new.index,
         "refused": new.refused,
     }
     files.write(_state_file(wanted.profile, wanted.jail_if), json.dumps(data), 0o600)
@@ -158,7 +162,8 @@ def apply(wanted: DhcpClient, context: Context) -> None:
     for call in _CALLS:
         files.write(f"{HOOKS}/{call}", _HOOK % call)
     held = lease(wanted.profile, wanted.jail_if)
-    _save(wanted, State(held))
+    with ns.inside_named(wanted.netns):
+        _save(wanted, State(held, index=index_of(wanted.jail_if) or 0))
     path = events_file(wanted)
     try:
         os.unlink(path)
@@ -181,6 +186,12 @@ def present(wanted: DhcpClient, context: Context) -> bool:
     """Whether the client runs, and its hook and the file for it are those that we know."""
     running = context.record.process(name_of(wanted))
     if running is None or not running.alive():
+        return False
+    try:
+        with ns.inside_named(wanted.netns):
+            if index_of(wanted.jail_if) != state(wanted.profile, wanted.jail_if).index:
+                return False  # it was made anew
+    except NetjailError:
         return False
     here = f"/proc/{running.pid}"
     try:

@@ -87,7 +87,8 @@ class LanFacts:
 
     def leased(self, profile: str) -> HostDns:
         """What the lease says."""
-        client = None if self._standing is None else self._standing.find(DhcpClient)
+        standing = () if self._standing is None else self._standing.resources
+        client = next((r for r in standing if isinstance(r, DhcpClient) and r.uplink), None)
         held = None if client is None else dhcp.lease(profile, client.jail_if)
         if held is None:
             return HostDns((), (), (), dhcp.origin(None))

@@ -31,7 +31,6 @@ KINDS = {
 
 LATER_KINDS = {
     "amneziawg": "AmneziaWG, a variant of WireGuard that disguises its packets",
-    "switch": "a port of a switch of netjail's",
     "socks": "a SOCKS proxy",
     "tor": "the Tor network",
 }

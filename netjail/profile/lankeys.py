@@ -6,19 +6,20 @@ from __future__ import annotations
 from netjail import names
 from netjail.profile import checks, linkchecks
 from netjail.profile.key import Key, Type, choice
-from netjail.profile.linkkeys import GATEWAYS, MAC
+from netjail.profile.linkkeys import GATEWAYS, MAC, SWITCH, VLAN
 
-LAN = ("device", "macvlan", "ipvlan", "bridge")
+LAN = ("device", "macvlan", "ipvlan", "bridge", "switch")
 """Kinds whose interface stands in a network of others (model.Lan)."""
 LAN_KINDS = {
     "device": "an interface of the host, moved into the jail for as long as it is up",
     "macvlan": "an address of its own on the host's network, with a MAC address of its own",
     "ipvlan": "an address of its own on the host's network, with the host's MAC address: for Wi-Fi",
     "bridge": "a port of a bridge of the host",
+    "switch": "a port of a switch of netjail's",
     "netns": "a network namespace that something else has made, as it is",
 }
 """With what they are."""
-LAN_JAIL_IFS = dict.fromkeys(("macvlan", "ipvlan", "bridge"), names.VETH_IF)
+LAN_JAIL_IFS = dict.fromkeys(("macvlan", "ipvlan", "bridge", "switch"), names.VETH_IF)
 _CHILD = ("macvlan", "ipvlan")
 
 IFNAME = Type("the name of a network interface of the host, like eth0", checks.interface_name)
@@ -51,6 +52,20 @@ LAN_KEYS: tuple[Key, ...] = (
         "The bridge of the host that the jail is a port of.",
         kinds=("bridge",),
         required=True,
+    ),
+    Key(
+        "uplink.switch",
+        SWITCH,
+        "The switch that the jail is plugged into (see `netjail switch`).",
+        kinds=("switch",),
+        required=True,
+    ),
+    Key(
+        "uplink.vlan",
+        VLAN,
+        "VLAN of this port, on a switch with VLANs.",
+        kinds=("switch",),
+        default="the switch's",
     ),
     Key(
         "uplink.name",
@@ -93,7 +108,7 @@ LAN_KEYS: tuple[Key, ...] = (
         "uplink.mac",
         MAC,
         "The MAC address of the jail's interface.",
-        kinds=("macvlan", "bridge"),
+        kinds=("macvlan", "bridge", "switch"),
         default="made up from the machine and the profile's name, the same every time",
     ),
     Key(

@@ -65,7 +65,7 @@ def interfaces(value: object) -> Addresses:
 def link_address(value: object) -> Addresses | str:
     """The same, or "dhcp"."""
     if isinstance(value, str) and value.lower() == DHCP:
-        raise Bad("(an address by DHCP) is not there yet in this version of netjail")
+        return DHCP
     return interfaces(value)
 
 

@@ -38,7 +38,7 @@ LINK_KEYS: tuple[Key, ...] = (
     Key(
         "link.address",
         LINK_ADDRESS,
-        "Addresses of the jail's end.",
+        'Addresses of the jail\'s end; `"dhcp"`: whatever a DHCP server there gives it.',
         default="none; what runs inside may use the bare interface",
     ),
     Key(

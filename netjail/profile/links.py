@@ -105,6 +105,11 @@ def _relations(profile: str, values: Values, raw: Values, path: Path, report: Re
             if name in values:
                 report.problem((*path, name), "belongs to links to a switch, this one has a peer")
     if isinstance(addresses, str):
+        if "peer" in raw:
+            report.problem(
+                (*path, "address"),
+                f'"{DHCP}" is for links to a switch; the two ends of a cable have fixed addresses',
+            )
         if "gateway" in values:
             report.problem((*path, "gateway"), f'comes by itself with address = "{DHCP}"')
         return

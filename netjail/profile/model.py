@@ -229,6 +229,16 @@ class Bridge(Lan):
     mac: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchUplink(Lan):
+    """A port of a switch of netjail's, by which the rest of the world is reached."""
+
+    kind: ClassVar[str] = "switch"
+    switch: str
+    mac: str | None = None
+    vlan: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class ForeignNetns:
     """A network namespace that somebody else made, as it is. `name`: as ip-netns(8) has it."""
@@ -238,7 +248,8 @@ class ForeignNetns:
 
 
 Tunnel = WireGuard | OpenVpn | OpenConnect
-Uplink = Tunnel | Veth | NoUplink | Device | Macvlan | Ipvlan | Bridge | ForeignNetns
+Lans = Device | Macvlan | Ipvlan | Bridge | SwitchUplink
+Uplink = Tunnel | Veth | NoUplink | Lans | ForeignNetns
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from netjail.profile.model import (
     OpenVpn,
     Peer,
     Profile,
+    SwitchUplink,
     Uplink,
     Veth,
     WireGuard,
@@ -258,7 +259,7 @@ _BY_KIND: dict[str, Callable[[Mapping[str, Any], Path, Report], Uplink | None]] 
     "openvpn": _openvpn,
     "openconnect": _openconnect,
     "veth": _veth,
-    **{cls.kind: _lan(cls) for cls in (Device, Macvlan, Ipvlan, Bridge)},
+    **{cls.kind: _lan(cls) for cls in (Device, Macvlan, Ipvlan, Bridge, SwitchUplink)},
     "netns": _foreign,
     "none": _none,
 }

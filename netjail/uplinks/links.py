@@ -5,20 +5,22 @@ from __future__ import annotations
 
 from netjail import names
 from netjail.errors import NetjailError
+from netjail.profile.linkchecks import DHCP
 from netjail.profile.links import overlap
 from netjail.profile.model import Link, NoUplink, Profile, Shape
 from netjail.profile.switch import Switch
-from netjail.uplinks import dhcp_server, naming
+from netjail.uplinks import dhcp_server, lan, naming
 from netjail.uplinks.facts import Facts
 from netjail.uplinks.wanted_dhcp import DhcpServer
+from netjail.uplinks.wanted_lan import DhcpClient
 from netjail.uplinks.wanted_links import CrossLink, LinkResource, Shaped, SwitchPort
 
 MTU = 1500
 
 
-def describe(profile: Profile, facts: Facts) -> tuple[LinkResource | DhcpServer, ...]:
+def describe(profile: Profile, facts: Facts) -> tuple[LinkResource | DhcpServer | DhcpClient, ...]:
     """All links, in the order of the file. Raises NetjailError for the first that cannot be."""
-    found: list[LinkResource | DhcpServer] = []
+    found: list[LinkResource | DhcpServer | DhcpClient] = []
     for link in profile.links:
         if link.peer is not None:
             found.append(cable(profile, link, facts))
@@ -28,6 +30,8 @@ def describe(profile: Profile, facts: Facts) -> tuple[LinkResource | DhcpServer,
             assert link.switch is not None
             switch = find_switch(profile.name, link.switch, facts)
             found.append(dhcp_server.of_link(profile, link, switch))
+        if link.addresses == DHCP:
+            found.append(lan.client(profile, link.name, facts))
     return tuple(found)
 
 

@@ -15,6 +15,7 @@ from netjail.profile.model import (
     OpenConnect,
     OpenVpn,
     Profile,
+    SwitchUplink,
     Veth,
     WireGuard,
 )
@@ -22,12 +23,14 @@ from netjail.uplinks import (
     bridge,
     device,
     ipvlan,
+    lan,
     links,
     macvlan,
     netns,
     none,
     openconnect,
     openvpn,
+    switch,
     veth,
     wireguard,
 )
@@ -57,6 +60,8 @@ def describe(profile: Profile, facts: Facts) -> tuple[Resource, ...]:
             own = ipvlan.describe(profile, uplink, facts)
         case Bridge() as uplink:
             own = bridge.describe(profile, uplink, facts)
+        case SwitchUplink() as uplink:
+            own = switch.describe(profile, uplink, facts)
         case ForeignNetns() as uplink:
             own = netns.describe(profile, uplink, facts)
             return (AdoptedNetns(uplink.name), files(profile, facts), *own)
@@ -71,7 +76,10 @@ def files(profile: Profile, facts: Facts) -> Files:
     servers: tuple[str, ...] = tuple(str(server) for server in dns.servers)
     search: tuple[str, ...] = ()
     origin = "the profile"
-    if dns.mode == "uplink" and isinstance(profile.uplink, WireGuard):
+    if lan.led_by_lease(profile) and not dns.servers:
+        leased = facts.leased(profile.name)
+        servers, search, origin = leased.servers, leased.search, leased.origin
+    elif dns.mode == "uplink" and isinstance(profile.uplink, WireGuard):
         servers = tuple(str(server) for server in profile.uplink.dns_servers)
         search, origin = profile.uplink.dns_search, "the tunnel's configuration"
     elif dns.mode == "uplink" and isinstance(profile.uplink, Lan):

@@ -24,6 +24,7 @@ from netjail.profile.model import (
     Peer,
     Profile,
     Shape,
+    SwitchUplink,
     Veth,
     WireGuard,
 )
@@ -51,7 +52,7 @@ def test_every_field_of_the_model_has_a_key() -> None:
     assert leaves("uplink", "wireguard") - {"kind"} == {
         renamed.get(f, f) for f in fields(WireGuard)
     }
-    for cls in (Device, Macvlan, Ipvlan, Bridge, ForeignNetns):
+    for cls in (Device, Macvlan, Ipvlan, Bridge, SwitchUplink, ForeignNetns):
         names = {{"addresses": "address", "gateways": "gateway"}.get(f, f) for f in fields(cls)}
         assert leaves("uplink", cls.kind) - {"kind"} == names - {"dhcp"}
     for kind, cls in (("openvpn", OpenVpn), ("openconnect", OpenConnect)):
