@@ -8,7 +8,7 @@ import os
 
 from netjail.cli.context import Context
 from netjail.cli.parser import VerbParser, profile_name, seconds
-from netjail.cli.up import CLOSED, DEFAULT_WAIT, NO_ANSWER, bring_up, silent
+from netjail.cli.up import CLOSED, DEFAULT_WAIT, bring_up, no_answer, silent
 from netjail.errors import NetjailError
 
 TYPE_CHECKING = False
@@ -128,7 +128,7 @@ def prepare(context: Context, profile: str, args: Namespace) -> None:
     if wait > 0:
         result = bring_up(context, profile, wait)
     if silent(result):
-        context.output.warning(f"{profile} is up, but {NO_ANSWER}", CLOSED)
+        context.output.warning(f"{profile} is up, but {no_answer(result)}", CLOSED)
 
 
 def launch(

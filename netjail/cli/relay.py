@@ -9,7 +9,7 @@ import time
 from netjail import names
 from netjail.cli.context import Context
 from netjail.cli.output import Output
-from netjail.cli.up import CLOSED, NO_ANSWER, silent
+from netjail.cli.up import CLOSED, no_answer, silent
 from netjail.errors import NetjailError
 from netjail.launch import request
 
@@ -74,7 +74,7 @@ def _follow(
                 launch = _begin(context, begin)
             result = _answer(context, begin, profile, launch)
             if silent(result):
-                context.output.warning(f"{profile} is up, but {NO_ANSWER}", CLOSED)
+                context.output.warning(f"{profile} is up, but {no_answer(result)}", CLOSED)
             context.output.err.flush()
             launch.finish()
         except request.FailedError as failed:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 DEFAULT_WAIT = names.UP_WAIT
 """Seconds to wait for the first handshake of a tunnel."""
 
-NO_ANSWER = "its tunnel does not answer yet"
+TUNNELS = (None, "wireguard", "openvpn", "openconnect")
+"""Kinds of uplink whose answer is that of a tunnel's other end."""
 CLOSED = "Programs inside have no other way out in the meantime; it goes on trying by itself."
 
 
@@ -102,6 +103,13 @@ def silent(result: dict[str, Any]) -> bool:
     return result.get("answered") is False or result.get("state") == "degraded"
 
 
+def no_answer(result: dict[str, Any]) -> str:
+    """What is missing of a profile that is silent."""
+    if "DHCP" in (result.get("reason") or ""):
+        return "no DHCP server has given it an address yet"
+    return "its tunnel does not answer yet"
+
+
 def render(data: dict[str, Any], output: Output) -> None:
     """One line for each; warnings for those that do not answer."""
     if not data["results"] and data.get("all"):
@@ -111,9 +119,11 @@ def render(data: dict[str, Any], output: Output) -> None:
         already = "" if result.get("changed") else " already"
         if silent(result):
             output.line(
-                Text(name, "bold"), f" is up{already}, but ", Text(NO_ANSWER, "yellow"), "."
+                Text(name, "bold"), f" is up{already}, but ", Text(no_answer(result), "yellow"), "."
             )
             output.note("  ", CLOSED)
         else:
             answers = "; its tunnel answers" if result.get("answered") else ""
+            if answers and result.get("kind") not in TUNNELS:
+                answers = "; it has an address"
             output.line(Text(name, "bold"), f" is up{already}{answers}.")

@@ -71,6 +71,7 @@ class Operations:
                 raise NetjailError("not-up", f"profile {name} was taken down again meanwhile")
         return {
             "profile": name,
+            "kind": entry.profile.uplink.kind if entry.profile is not None else None,
             "state": entry.state,
             "reason": entry.reason,
             "changed": changed,

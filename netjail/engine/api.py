@@ -276,6 +276,7 @@ class Engine(Answers):
         try:
             for number, step in enumerate(steps, 1):
                 driver = drivers.of(step.resource)
+                context.again = step.resource in wanted
                 (driver.undo if step.verb == "remove" else driver.apply)(step.resource, context)
                 self._notify("mend", number, step.resource)
             context.record = replace(context.record, resources=wanted, digest=digest)

@@ -21,6 +21,7 @@ class Context:
     """Of one operation on one profile or switch. `record` is replaced as the operation goes on.
 
     `whole`: the jail goes as a whole, so that what lies in its namespace ends with it.
+    `again`: what is removed is made again at once.
     """
 
     record: Record
@@ -29,6 +30,7 @@ class Context:
     progress: Callable[[str], None]
     switches: Switches
     whole: bool = False
+    again: bool = False
     tunnels: Tunnels = field(default_factory=Tunnels)
 
     def remember(self, process: Process) -> None:

@@ -203,7 +203,10 @@ def present(wanted: DhcpClient, context: Context) -> bool:
 
 
 def undo(wanted: DhcpClient, context: Context) -> None:
-    """Give the lease back and end the client. Idempotent."""
+    """Give the lease back and end the client. Idempotent. Where another one is about to be started,
+    because this one has ended, the address stays meanwhile."""
+    if context.again and not present(wanted, context):
+        return
     _stop(wanted, context)
     held = state(wanted.profile, wanted.jail_if).lease
     if held is not None and not context.whole:

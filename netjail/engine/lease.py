@@ -22,6 +22,8 @@ SEARCH_MAX, SEARCH_CHARACTERS = 6, 256
 SHORTEST_PREFIX = 8
 FOREVER = 0xFFFFFFFF
 _SECONDS_MIN = 60
+_UDHCPC_BAD = "bad"
+"""What udhcpc puts in the place of a name that it finds unfit for a shell."""
 
 
 class RefusedError(ValueError):
@@ -204,6 +206,8 @@ def _search(values: Mapping[str, str], left_out: list[str]) -> tuple[str, ...]:
         try:
             name = checks.domain(text).lower()
         except checks.Bad:
+            name = ""
+        if name == _UDHCPC_BAD:
             name = ""
         length = sum(len(each) + 1 for each in found) + len(name)
         if name in found:

@@ -104,6 +104,7 @@ def test_up_and_down(started: Stage) -> None:
     asked = started.ask("up", profile="a")
     assert asked.result == {
         "profile": "a",
+        "kind": "none",
         "state": "up",
         "reason": None,
         "changed": True,
