@@ -126,8 +126,8 @@ def _restore(netlink: Socket, index: int, wanted: HostDevice) -> None:
         requests.append(set_link(index, up=True))
         requests += [new_address(index, address, detect=True) for address in wanted.addresses]
         requests += [
-            route(network, gateway=gateway or None, oif=index, metric=metric or None)
-            for network, gateway, metric in wanted.routes
+            route(network, gateway=gateway or None, oif=index, metric=metric or None, proto=proto)
+            for network, gateway, metric, proto in wanted.routes
         ]
     for request in requests:
         try:
@@ -151,8 +151,8 @@ def lasting_addresses(netlink: Socket, index: int) -> tuple[str, ...]:
     return tuple(found)
 
 
-def lasting_routes(netlink: Socket, index: int) -> tuple[tuple[str, str, int], ...]:
-    """(network, gateway or "", metric) of routes that neither the kernel nor a router made."""
+def lasting_routes(netlink: Socket, index: int) -> tuple[tuple[str, str, int, int], ...]:
+    """(network, gateway or "", metric, protocol) of routes made by others than kernel and router."""
     found = []
     for family, default in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):  # noqa: S104
         for message in netlink.routes(family):
@@ -166,7 +166,8 @@ def lasting_routes(netlink: Socket, index: int) -> tuple[tuple[str, str, int], .
                 continue
             network = f"{message.get_attr('RTA_DST') or default}/{message['dst_len']}"
             metric = int(message.get_attr("RTA_PRIORITY") or 0)
-            found.append((network, str(message.get_attr("RTA_GATEWAY") or ""), metric))
+            gateway = str(message.get_attr("RTA_GATEWAY") or "")
+            found.append((network, gateway, metric, int(message["proto"])))
     # those to a network first, as they lead to the routers of the others
     return tuple(sorted(found, key=lambda each: bool(each[1])))
 

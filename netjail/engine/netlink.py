@@ -58,6 +58,7 @@ _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_CACHEINFO = 1, 2, 6
 _CACHEINFO = struct.Struct("=IIII")  # preferred and valid for so many seconds, two time stamps
 _RTNH_F_ONLINK = 4
+_RTPROT_STATIC = 4
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_TABLE = 1, 4, 5, 6, 15
 _FRA_IIFNAME, _FRA_PRIORITY, _FRA_TABLE = 3, 6, 15
 _RTEXT_FILTER_SKIP_STATS = 8
@@ -222,6 +223,7 @@ def route(
     kind: int = 1,
     metric: int | None = None,
     onlink: bool = False,
+    proto: int = _RTPROT_STATIC,
     delete: bool = False,
 ) -> Request:
     """A route to a network ("0.0.0.0/0" for the default). `kind` 1 unicast, 7 unreachable;
@@ -243,7 +245,7 @@ def route(
         0,
         0,
         table if table < 256 else 0,
-        4,
+        proto,
         253 if link_scope else 0,
         kind,
         _RTNH_F_ONLINK if onlink else 0,

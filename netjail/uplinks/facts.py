@@ -41,7 +41,7 @@ class HostDeviceFacts:
     mtu: int
     up: bool
     addresses: tuple[str, ...]
-    routes: tuple[tuple[str, str, int], ...]
+    routes: tuple[tuple[str, str, int, int], ...]
     only_way_out: bool
 
 

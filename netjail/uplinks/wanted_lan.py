@@ -20,7 +20,7 @@ class HostDevice:
     `index` is its number on the host, by which a half-done move is told from another interface of
     that name. `phy`: of a Wi-Fi interface, which only moves with its radio. What it is given back
     with: `up`, `addresses` (lasting ones, with prefix length), `routes` (network, gateway or "",
-    metric).
+    metric, protocol).
     """
 
     profile: str
@@ -32,7 +32,7 @@ class HostDevice:
     host_mtu: int
     up: bool
     addresses: tuple[str, ...] = ()
-    routes: tuple[tuple[str, str, int], ...] = ()
+    routes: tuple[tuple[str, str, int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,6 +123,7 @@ def test_a_renewed_lease_lasts_longer(host: Host, server: Server) -> None:
     assert int(text.partition("valid_lft ")[2].partition("sec")[0]) > 3000
 
 
+@pytest.mark.slow
 def test_a_running_program_follows_to_another_address_and_resolver(
     host: Host, server: Server
 ) -> None:
@@ -141,6 +142,7 @@ def test_a_running_program_follows_to_another_address_and_resolver(
     assert host.state("lab") == "up"
 
 
+@pytest.mark.slow
 def test_without_an_answer_the_jail_is_degraded_and_closed_until_one_comes(
     host: Host, server: Server
 ) -> None:
@@ -168,6 +170,7 @@ def test_a_client_that_is_killed_is_started_again_and_keeps_the_address(
     assert leased(host, "lab") == "10.5.0.50/24"
 
 
+@pytest.mark.slow
 def test_what_is_said_while_no_helper_runs_is_done_by_the_next(host: Host, server: Server) -> None:
     up(host)
     (pid,) = clients(host)
@@ -216,6 +219,7 @@ def test_a_search_list_is_cut_where_resolvers_take_no_more(host: Host, server: S
     assert 4 <= len(line.split()) <= 7 and len(line) < 300, line
 
 
+@pytest.mark.slow
 def test_a_packet_larger_than_any_ends_nothing(host: Host, server: Server) -> None:
     server.say(options=[(SEARCH, (b"\x3f" + b"a" * 63).hex() * 150)])
     host.profile("lab", PORT)

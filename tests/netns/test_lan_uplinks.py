@@ -139,6 +139,7 @@ def test_a_device_that_is_not_there_or_not_free_is_one_sentence(host: Host) -> N
     host.netjail("up", "two").failed("nic0", "in the jail of one")
 
 
+@pytest.mark.slow
 def test_a_device_that_is_taken_away_closes_the_jail(host: Host) -> None:
     host.sh("ip link add gone0 type veth peer name gone1")
     host.profile("card", f'kind = "device"\ndevice = "gone0"\n{STATIC}', NO_NAMES)
@@ -158,7 +159,7 @@ def test_a_device_that_is_taken_away_closes_the_jail(host: Host) -> None:
 
 
 def test_a_port_reaches_what_is_on_the_bridge_and_the_bridge_stays_as_it_is(host: Host) -> None:
-    before = host.sh("ip -d -o link show br0 | tr -s ' '")
+    before = host.sh("ip -o link show br0")
     host.profile("lab", f'kind = "bridge"\nbridge = "br0"\n{STATIC}', NO_NAMES)
     host.netjail("up", "lab").ok()
     assert ping(host, "lab", "10.5.0.1")
@@ -168,9 +169,10 @@ def test_a_port_reaches_what_is_on_the_bridge_and_the_bridge_stays_as_it_is(host
     said = host.netjail("run", "lab", "--", "cat", f"/proc/sys/{key}").ok()
     assert said.out == "2\n"
     host.netjail("down", "lab").ok()
-    assert wait_until(lambda: host.sh("ip -d -o link show br0 | tr -s ' '") == before)
+    assert wait_until(lambda: host.sh("ip -o link show br0") == before)
 
 
+@pytest.mark.slow
 def test_a_bridge_that_is_deleted_closes_the_jail_until_it_is_back(host: Host) -> None:
     host.sh("ip link add br9 type bridge; ip link set br9 up")
     host.profile("lab", f'kind = "bridge"\nbridge = "br9"\n{STATIC}', NO_NAMES)
@@ -282,7 +284,7 @@ for what in "-d addr" "-d link" "route show table all" "-6 route show table all"
     ip -n blue $what | grep -v valid_lft | sed 's/expires.*//'
 done
 ip netns exec blue nft list ruleset
-ip netns exec blue sh -c 'cat /proc/sys/net/ipv4/conf/all/* /proc/sys/net/ipv6/conf/all/* 2>&1'
+ip netns exec blue sh -c 'cat /proc/sys/net/ipv[46]/conf/all/* 2>&1; true'
 ls -lR /etc/netns
 """
 
@@ -295,8 +297,8 @@ def blue(host: Host) -> Iterator[Host]:
         "ip -n blue addr add 10.8.0.2/24 dev blue1; ip -n blue link set blue1 up;"
         "ip -n blue link set lo up; ip netns exec blue nft add table inet theirs;"
         "mkdir -p /etc/netns/blue; echo 'nameserver 10.8.0.1' > /etc/netns/blue/resolv.conf;"
-        "sleep 0.3"
     )
+    assert wait_until(lambda: "tentative" not in host.sh("ip -n blue addr"), 10)
     yield host
     host.netjail("down", "--all", "--kill").ok()
     host.sh("ip netns del blue; ip link del blue0 2>/dev/null || true; rm -rf /etc/netns/blue")
@@ -334,9 +336,11 @@ def test_what_is_no_namespace_of_somebody_elses_is_refused(blue: Host) -> None:
     blue.netjail("up", "hosts").failed("host's own")
     blue.sh("umount /run/netns/host; rm /run/netns/host")
     blue.write("/run/x.toml", 'version = 1\n[uplink]\nkind = "netns"\nname = "netjail-own"\n')
-    blue.netjail("profile", "validate", "/run/x.toml").failed("netjail's own")
+    said = blue.netjail("profile", "validate", "/run/x.toml")
+    assert said.status == 1 and "netjail's own" in said.out
 
 
+@pytest.mark.slow
 def test_a_namespace_that_is_removed_closes_the_profile(blue: Host) -> None:
     blue.profile("own", 'kind = "netns"\nname = "blue"')
     blue.netjail("up", "own").ok()
