@@ -152,7 +152,7 @@ def lasting_addresses(netlink: Socket, index: int) -> tuple[str, ...]:
 
 
 def lasting_routes(netlink: Socket, index: int) -> tuple[tuple[str, str, int, int], ...]:
-    """(network, gateway or "", metric, protocol) of routes made by others than kernel and router."""
+    """(network, gateway or "", metric, protocol) of routes that a person or a program made."""
     found = []
     for family, default in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):  # noqa: S104
         for message in netlink.routes(family):
