@@ -95,6 +95,7 @@ def test_address_router_and_resolvers_come_from_the_server_and_go_back(
     assert not clients(host)
 
 
+@pytest.mark.slow
 def test_the_client_has_two_capabilities_and_is_nobody(host: Host, server: Server) -> None:
     up(host)
     (pid,) = clients(host)
@@ -107,12 +108,14 @@ def test_the_client_has_two_capabilities_and_is_nobody(host: Host, server: Serve
     assert host.netjail("ps", "--json").ok().json()["programs"] == []
 
 
+@pytest.mark.slow
 def test_the_server_learns_neither_host_name_nor_client(host: Host, server: Server) -> None:
     up(host)
     for message in (*server.heard(1), *server.heard(3)):
         assert not {12, 60, 77, 81} & set(message["names"]), message
 
 
+@pytest.mark.slow
 def test_a_renewed_lease_lasts_longer(host: Host, server: Server) -> None:
     up(host)
     server.say(lease=3600)
@@ -158,6 +161,7 @@ def test_without_an_answer_the_jail_is_degraded_and_closed_until_one_comes(
     assert wait_until(lambda: host.state("lab") == "up", 20)
 
 
+@pytest.mark.slow
 def test_a_client_that_is_killed_is_started_again_and_keeps_the_address(
     host: Host, server: Server
 ) -> None:
@@ -196,6 +200,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("which", HOSTILE)
+@pytest.mark.slow
 def test_what_no_decent_server_says_enters_no_file(host: Host, server: Server, which: str) -> None:
     code, value, bad = HOSTILE[which]
     server.say(options=[(code, value)])
@@ -208,6 +213,7 @@ def test_what_no_decent_server_says_enters_no_file(host: Host, server: Server, w
     assert status(host, "lab")["leases"][0]["left_out"]
 
 
+@pytest.mark.slow
 def test_a_search_list_is_cut_where_resolvers_take_no_more(host: Host, server: Server) -> None:
     # twelve domains, by pointers into the first one (RFC 1035), in what fits into a packet
     long = b"\x20" + b"a" * 32 + b"\x07example\x00"
@@ -250,6 +256,7 @@ def test_routes_of_a_lease_are_never_taken(host: Host, server: Server) -> None:
     ],
     ids=["loopback", "multicast", "network", "half the world"],
 )
+@pytest.mark.slow
 def test_an_address_that_cannot_be_is_refused(host: Host, server: Server, say: object) -> None:
     server.say(**say)  # type: ignore[arg-type]
     host.profile("lab", PORT)
@@ -259,12 +266,14 @@ def test_an_address_that_cannot_be_is_refused(host: Host, server: Server, say: o
     assert inside(host, "ip", "route") == ""
 
 
+@pytest.mark.slow
 def test_an_mtu_is_taken_down_to_what_ipv6_needs(host: Host, server: Server) -> None:
     server.say(options=[(MTU, (600).to_bytes(2, "big").hex())])
     up(host)
     assert status(host, "lab")["mtu"] == 1280
 
 
+@pytest.mark.slow
 def test_the_profiles_own_router_and_resolvers_stand(host: Host, server: Server) -> None:
     host.profile("lab", PORT + '\ngateway = "10.5.0.200"', '[dns]\nservers = ["10.5.0.201"]')
     host.netjail("up", "--wait", "20", "lab").ok()
@@ -273,6 +282,7 @@ def test_the_profiles_own_router_and_resolvers_stand(host: Host, server: Server)
     assert "10.5.0.201" in text and "9.9.9.9" not in text
 
 
+@pytest.mark.slow
 def test_without_udhcpc_nothing_is_touched(host: Host, server: Server) -> None:
     host.profile("lab", PORT)
     program = shutil.which("udhcpc")
@@ -284,6 +294,7 @@ def test_without_udhcpc_nothing_is_touched(host: Host, server: Server) -> None:
         host.sh(f"umount {program}")
 
 
+@pytest.mark.slow
 def test_fixed_to_dhcp_and_back_while_up(host: Host, server: Server) -> None:
     fixed = PORT + '\naddress = "10.5.0.7/24"\ngateway = "10.5.0.1"'
     host.profile("lab", fixed, '[dns]\nservers = ["10.5.0.1"]')
@@ -302,6 +313,7 @@ def test_fixed_to_dhcp_and_back_while_up(host: Host, server: Server) -> None:
     assert not clients(host)
 
 
+@pytest.mark.slow
 def test_a_signal_to_the_whole_helper_group_leaves_the_client(host: Host, server: Server) -> None:
     up(host)
     before = clients(host)
@@ -323,6 +335,7 @@ def test_a_lease_of_a_link_brings_an_address_and_nothing_else(host: Host) -> Non
 
 
 @pytest.mark.parametrize("ip", ["9.9.9.77", "192.0.2.77"], ids=["public", "the resolver's"])
+@pytest.mark.slow
 def test_a_link_is_not_drawn_over_what_the_uplink_is_for(host: Host, ip: str) -> None:
     with _on_switch(host) as server:
         server.say(ip=ip, options=_ROUTED)

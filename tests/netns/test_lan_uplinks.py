@@ -83,6 +83,7 @@ def test_a_device_is_lent_and_comes_back_as_it_was(host: Host) -> None:
     assert nic(host) == before
 
 
+@pytest.mark.slow
 def test_a_device_gets_its_address_by_dhcp(host: Host) -> None:
     with serving(host, "nic1", "wire"):
         host.profile("card", DEVICE)
@@ -109,6 +110,7 @@ def test_a_device_comes_back_after_a_crash_anywhere(host: Host, step: int) -> No
     assert nic(host) == before
 
 
+@pytest.mark.slow
 def test_a_device_in_use_by_a_jail_is_kept_through_a_crash_of_the_helper(host: Host) -> None:
     before = nic(host)
     host.profile("card", f"{DEVICE}\n{STATIC}", NO_NAMES)
@@ -128,6 +130,7 @@ def test_the_only_way_out_is_refused_unless_told(host: Host) -> None:
     assert host.sh("ip addr; ip route; ip -6 route") == before
 
 
+@pytest.mark.slow
 def test_a_device_that_is_not_there_or_not_free_is_one_sentence(host: Host) -> None:
     host.profile("card", f'kind = "device"\ndevice = "usb7"\n{STATIC}', NO_NAMES)
     host.netjail("up", "card").failed("usb7", "no network interface")
@@ -158,6 +161,7 @@ def test_a_device_that_is_taken_away_closes_the_jail(host: Host) -> None:
 # A port of a bridge, macvlan, ipvlan -----------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_port_reaches_what_is_on_the_bridge_and_the_bridge_stays_as_it_is(host: Host) -> None:
     before = host.sh("ip -o link show br0")
     host.profile("lab", f'kind = "bridge"\nbridge = "br0"\n{STATIC}', NO_NAMES)
@@ -188,6 +192,7 @@ def test_a_bridge_that_is_deleted_closes_the_jail_until_it_is_back(host: Host) -
     host.sh("ip link del br9")
 
 
+@pytest.mark.slow
 def test_what_is_no_bridge_is_refused(host: Host) -> None:
     host.profile("lab", f'kind = "bridge"\nbridge = "nic0"\n{STATIC}', NO_NAMES)
     host.netjail("up", "lab").failed("nic0", "not a bridge", "macvlan")
@@ -195,6 +200,7 @@ def test_what_is_no_bridge_is_refused(host: Host) -> None:
 
 @pytest.mark.skipif(_kernel_lacks("macvlan") is not None, reason="this kernel has no macvlan")
 @pytest.mark.parametrize("mode", ["bridge", "private", "vepa", "passthru"])
+@pytest.mark.slow
 def test_a_macvlan_reaches_its_network_and_not_the_host(host: Host, mode: str) -> None:
     uplink = f'kind = "macvlan"\nparent = "nic0"\nmode = "{mode}"\n{STATIC}'
     host.profile("lab", uplink, NO_NAMES)
@@ -205,6 +211,7 @@ def test_a_macvlan_reaches_its_network_and_not_the_host(host: Host, mode: str) -
 
 
 @pytest.mark.skipif(_kernel_lacks("macvlan") is not None, reason="this kernel has no macvlan")
+@pytest.mark.slow
 def test_a_macvlan_has_the_same_mac_and_lease_each_time(host: Host) -> None:
     with serving(host, "nic1", "wire") as server:
         host.profile("lab", 'kind = "macvlan"\nparent = "nic0"')
@@ -217,6 +224,7 @@ def test_a_macvlan_has_the_same_mac_and_lease_each_time(host: Host) -> None:
 
 
 @pytest.mark.skipif(_kernel_lacks("ipvlan") is None, reason="this kernel has ipvlan")
+@pytest.mark.slow
 def test_without_ipvlan_in_the_kernel_that_is_said_and_nothing_left(host: Host) -> None:
     host.profile("lab", f'kind = "ipvlan"\nparent = "nic0"\n{STATIC}', NO_NAMES)
     host.netjail("up", "lab").failed("this kernel has no ipvlan", "modprobe")
@@ -224,6 +232,7 @@ def test_without_ipvlan_in_the_kernel_that_is_said_and_nothing_left(host: Host) 
 
 
 @pytest.mark.skipif(_kernel_lacks("ipvlan") is not None, reason="this kernel has no ipvlan")
+@pytest.mark.slow
 def test_an_ipvlan_reaches_its_network_with_the_hosts_mac(host: Host) -> None:
     with serving(host, "nic1", "wire") as server:
         host.profile("lab", 'kind = "ipvlan"\nparent = "nic0"')
@@ -235,6 +244,7 @@ def test_an_ipvlan_reaches_its_network_with_the_hosts_mac(host: Host) -> None:
         host.netjail("down", "lab").ok()
 
 
+@pytest.mark.slow
 def test_a_parent_that_is_down_or_missing_is_one_sentence(host: Host) -> None:
     host.profile("lab", f'kind = "macvlan"\nparent = "eth77"\n{STATIC}', NO_NAMES)
     host.netjail("up", "lab").failed("eth77")
@@ -244,6 +254,7 @@ def test_a_parent_that_is_down_or_missing_is_one_sentence(host: Host) -> None:
     host.sh("ip link del idle0")
 
 
+@pytest.mark.slow
 def test_router_advertisements_count_only_where_asked_for(host: Host) -> None:
     for name, line in (("deaf", ""), ("open", "accept_ra = true\n")):
         uplink = f'kind = "bridge"\nbridge = "br0"\n{line}address = "10.5.0.{len(line) + 20}/24"'
@@ -261,6 +272,7 @@ def test_router_advertisements_count_only_where_asked_for(host: Host) -> None:
 # A switch --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_switch_is_a_way_out_with_a_router_in_another_profile(host: Host) -> None:
     host.write("/run/sw.toml", 'version = 1\nengine = "bridge"\n')
     host.netjail("switch", "add", "--name", "sw", "/run/sw.toml").ok()
@@ -328,6 +340,7 @@ def test_an_adopted_namespace_is_left_as_it_was(blue: Host) -> None:
     theirs.wait(10)
 
 
+@pytest.mark.slow
 def test_what_is_no_namespace_of_somebody_elses_is_refused(blue: Host) -> None:
     blue.profile("own", 'kind = "netns"\nname = "green"')
     blue.netjail("up", "own").failed("no network namespace green")
