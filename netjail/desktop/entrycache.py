@@ -69,7 +69,7 @@ def save(languages: Sequence[str], known: Mapping[str, tuple[State, Entry | Skip
         os.makedirs(directory, mode=0o700, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=directory, prefix=".entries.")
         with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
-            json.dump(data, opened, separators=(",", ":"))
+            opened.write(json.dumps(data, separators=(",", ":")))  # at once: in C
         os.replace(name, file())
     except (OSError, UnicodeError):
         pass  # full, or read-only: the next one reads the files

@@ -14,5 +14,6 @@ FIGURES = (
     "throughput",
     "tunnel",
     "tray",
+    "entries",
 )
 """In the order in which they run; the module of each has the same name."""
