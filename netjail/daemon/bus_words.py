@@ -97,7 +97,9 @@ PROFILE_XML = f"""<node>
 {_property("Health", "aa{sv}")}
 </interface>
 </node>"""
-"""Options besides the common one: Up `wait` d (seconds for the first handshake); Down `kill` b;
+"""Options besides the common one: Up `wait` d (seconds for the first handshake),
+`credentials` a{ss} (what the error CredentialsNeeded asks for, by a line `NAME: PROMPT` each);
+Down `kill` b;
 Launch `env` as, `directory` s, `umask` u, `wait` d.
 Check `echo` s, `echo_dns` s, `resolver` s (see netjail-check(1); nobody is asked without),
 `accept` as, `outside` s (what the caller's own probe said outside), `env` as.

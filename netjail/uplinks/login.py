@@ -60,6 +60,7 @@ def needed(profile: str, asks: Iterable[Ask], why: str | None = None) -> Netjail
         "credentials-needed",
         f"profile {profile} needs {words}" + (f": {why}" if why else ""),
         f"netjail up {profile}, on a terminal, asks for what is needed",
+        tuple(f"{ask.name}: {ask.prompt}" for ask in asks),
     )
     error.wanted = tuple({"profile": profile, **ask.as_dict()} for ask in asks)
     return error
