@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
         helper: Helper
         busy: set[str]
+        asked: set[str]
         checking: set[str]
 
         def changed(self) -> None: ...
@@ -116,10 +117,13 @@ class Actions:
                 what = f"{label} could not be started in {name}"
                 self._host.tell(notices.failed(what, error.message, error.hint))
             elif warning:
-                self._host.tell(notices.failed(f"{label} in {name}", warning))
+                text = " ".join(warning.removeprefix("netjail: warning: ").split())
+                self._host.tell(notices.failed(f"{label} in {name}", text))
+            self._host.asked.discard(name)
             self._host.helper.refresh(name)
 
         sources.note(entry_id, name)
+        self._host.asked.add(name)
         commands.starting(["run", "--detach", name, entry_id], finished)
 
     def _choose(self, name: str) -> None:

@@ -44,6 +44,7 @@ class Tray:
         self._due = 0
         self._waiting: session.Waiting | None = None
         self.busy: set[str] = set()
+        self.asked: set[str] = set()
         self.checking: set[str] = set()
         self._outside: dict[Escaped, Outside] = {}
         self._ignored: set[tuple[int, tuple[int, ...]]] = set()
@@ -89,7 +90,7 @@ class Tray:
         state = self._state()
         if state.helper == "here":
             if self._told is not None:
-                for notice in notices.changes(self._told, state, self.busy):
+                for notice in notices.changes(self._told, state, self.busy | self.asked):
                     self._notifier.show(notice)
             self._told = notices.settled(self._told or state, state)
         if not self._due:
