@@ -172,6 +172,7 @@ def apply_port(wanted: SwitchPort, context: Context) -> None:
     """Plug the jail in; the switch is made first where it is not up."""
     fabric = context.switches.ensure(wanted.switch, context.progress)
     undo_port(wanted, context)
+    _remove_inner(wanted.netns, wanted.jail_if)  # of a switch that is just going
     plug_in(fabric, wanted)
 
 

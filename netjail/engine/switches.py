@@ -118,7 +118,7 @@ class Switches:
         """Bring a switch up, or to what its file says by now. Raises NetjailError."""
         with self._turn(name):
             found = self._records.get(name)
-            if found is not None and found.state != UP:
+            if found is not None and (found.state != UP or self._homeless(found)):
                 for error in self._undo_all(found, progress):
                     raise error
                 found = None
@@ -139,6 +139,10 @@ class Switches:
             with self._turn(name):
                 found = self._records.get(name)
                 if found is None or found.state != UP:
+                    continue
+                if self._homeless(found):
+                    self.ensure(name, progress)
+                    changed = True
                     continue
                 if self._missing(found):
                     self._apply(found, found.resources, progress)
@@ -320,6 +324,11 @@ class Switches:
             (driver.undo if step.verb == "remove" else driver.apply)(step.resource, context)
         context.record = replace(context.record, resources=tuple(wanted))
         self._records.save(context.record)
+
+    def _homeless(self, found: Record) -> bool:
+        """Whether somebody deleted the name of its namespace: what is in there is out of reach."""
+        gone = self._missing(found)
+        return any(isinstance(resource, Netns) for resource in gone)
 
     def _missing(self, found: Record) -> list[Resource]:
         context = self._context(found, _silent)

@@ -14,7 +14,17 @@ from typing import Any
 
 from netjail.profile import checks, keys, shaping
 from netjail.profile.linkchecks import DHCP
-from netjail.profile.model import Address, Dns, Interface, Link, Network, Shape, Uplink, WireGuard
+from netjail.profile.model import (
+    Address,
+    Device,
+    Dns,
+    Interface,
+    Link,
+    Network,
+    Shape,
+    Uplink,
+    WireGuard,
+)
 from netjail.profile.tables import Path, Report, Values, table
 
 MOST = 64
@@ -145,6 +155,12 @@ def judge(links: Sequence[Link], uplink: Uplink, dns: Dns, report: Report) -> No
     """What links must be to each other, and to the uplink."""
     _judge_networks(links, report)
     _judge_gateways(links, uplink, report)
+    for number, link in enumerate(links):
+        if isinstance(uplink, Device) and link.name == uplink.device:
+            report.problem(
+                ("link", number, "name"),
+                f"{checks.show(link.name)} is what the uplink's interface is called",
+            )
     if isinstance(uplink, WireGuard):
         _judge_tunnel(links, uplink, dns, report)
 

@@ -135,6 +135,22 @@ def test_a_bridge_that_somebody_deleted_is_made_again(host: Host) -> None:
     host.clean()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "engine", ["bridge", pytest.param("openvswitch", marks=needs_ovs)], ids=str
+)
+def test_a_namespace_that_somebody_deleted_is_made_again(host: Host, engine: str) -> None:
+    switch(host, "lab", f'engine = "{engine}"')
+    host.profile("a", NONE, link("lab", "10.20.0.1/24"))
+    host.profile("b", NONE, link("lab", "10.20.0.2/24"))
+    host.netjail("up", "a", "b").ok()
+    host.run("ip", "netns", "delete", "netjail-switch.lab").ok()
+    host.netjail("up", "a", "b").ok()
+    assert reaches(host, "a", "10.20.0.2")
+    host.netjail("down", "--all").ok()
+    host.clean()
+
+
 @needs_ovs
 @pytest.mark.slow
 @pytest.mark.parametrize("program", ["ovs-vswitchd", "ovsdb-server"])

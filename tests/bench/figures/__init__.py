@@ -13,6 +13,8 @@ FIGURES = (
     "memory",
     "throughput",
     "tunnel",
+    "switch",
+    "switch_many",
     "tray",
     "entries",
 )
