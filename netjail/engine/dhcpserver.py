@@ -20,6 +20,7 @@ from netjail.engine.context import Context
 from netjail.engine.record import Record, Records
 from netjail.errors import NetjailError
 from netjail.profile import store
+from netjail.profile.model import Profile
 from netjail.profile.serving import MOST
 from netjail.profile.switch import Switch
 from netjail.uplinks.wanted_dhcp import DhcpPort, DhcpServer
@@ -220,6 +221,14 @@ def served_by_profile(switch: Switch) -> bool:
     if _serving[0] != changed:
         _serving = changed, frozenset(_served())
     return switch.name in _serving[1]
+
+
+def known(name: str) -> Profile | None:
+    """A profile by its name; None: there is none, or it is not valid."""
+    try:
+        return store.load(name)
+    except NetjailError:
+        return None
 
 
 def _served() -> Iterator[str]:

@@ -201,7 +201,9 @@ class Switches:
 
     @staticmethod
     def _dhcp(switch: Switch, fabric: Fabric) -> tuple[Resource, ...] | None:
-        return dhcp_server.of_switch(switch, hostfacts.machine_id(), fabric.netns is None)
+        return dhcp_server.of_switch(
+            switch, hostfacts.machine_id(), fabric.netns is None, dhcpserver.known
+        )
 
     def leases(self, name: str) -> list[dict[str, Any]]:
         """What its DHCP server has given, wherever that runs."""

@@ -42,6 +42,9 @@ def read(
     uplink: SwitchUplink | None = record.find(SwitchUplink)
     if uplink is not None:
         result["ports"].append(_uplink(uplink))
+    called_by = {port["mac"]: port["profile"] for port in result["ports"] if port["mac"]}
+    for lease in leases:  # clients of ours tell nobody a name
+        lease["name"] = lease["name"] or called_by.get(lease["mac"])
     try:
         with ns.inside_named(None if fabric is None else fabric.netns), Socket() as netlink:
             called = {int(each["index"]): each.get_attr("IFLA_IFNAME") for each in netlink.links()}

@@ -3,21 +3,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from netjail import names
 from netjail.errors import NetjailError
 from netjail.profile import serving
-from netjail.profile.model import Interface, Link, Profile
+from netjail.profile.model import Interface, Link, Profile, SwitchUplink
 from netjail.profile.switch import Switch
 from netjail.uplinks import naming
 from netjail.uplinks.wanted_dhcp import DhcpPort, DhcpServer
+
+Known = Callable[[str], Profile | None]
+"""A profile by its name, as its file has it; None: there is none."""
 
 INTERFACE = "dhcp0"
 _MTU = 1500
 
 
-def of_switch(switch: Switch, machine: str, on_host: bool) -> tuple[DhcpPort, DhcpServer] | None:
+def of_switch(
+    switch: Switch, machine: str, on_host: bool, known: Known
+) -> tuple[DhcpPort, DhcpServer] | None:
     """The server with its port; None: it has none. `on_host`: ports stand among the host's."""
     if switch.dhcp is None:
         return None
@@ -33,10 +38,11 @@ def of_switch(switch: Switch, machine: str, on_host: bool) -> tuple[DhcpPort, Dh
         addresses=tuple(map(str, own)),
         vlan=switch.vlan,
     )
-    return port, _server(switch, netns, INTERFACE, own)
+    hosts = _hosts(switch, machine, known)
+    return port, _server(switch, netns, INTERFACE, own, hosts)
 
 
-def of_link(profile: Profile, link: Link, switch: Switch) -> DhcpServer:
+def of_link(profile: Profile, link: Link, switch: Switch, machine: str, known: Known) -> DhcpServer:
     """The server in a jail. Raises NetjailError where the switch hands out nothing, or the jail
     has no address on its networks."""
     hint = f"netjail switch edit {switch.name}"
@@ -64,10 +70,35 @@ def of_link(profile: Profile, link: Link, switch: Switch) -> DhcpServer:
                         f"{switch.name}, which it is to hand out to others",
                         hint,
                     )
-    return _server(switch, names.netns_name(profile.name), link.name, link.static)
+    hosts = _hosts(switch, machine, known)
+    return _server(switch, names.netns_name(profile.name), link.name, link.static, hosts)
 
 
-def _server(switch: Switch, netns: str, interface: str, own: Sequence[Interface]) -> DhcpServer:
+def _hosts(switch: Switch, machine: str, known: Known) -> tuple[tuple[str, str], ...]:
+    """A profile is known by its hardware address: its client tells nobody a name."""
+    found = []
+    for who, address in switch.dhcp.hosts if switch.dhcp is not None else ():
+        profile = None if ":" in who else known(who)
+        macs = [] if profile is None else macs_on(profile, switch.name, machine)
+        found.append((",".join([*macs, who]), str(address)))
+    return tuple(found)
+
+
+def macs_on(profile: Profile, switch: str, machine: str) -> list[str]:
+    """The hardware addresses of a profile on a switch."""
+    ends = [(link.name, link.mac) for link in profile.links if link.switch == switch]
+    if isinstance(profile.uplink, SwitchUplink) and profile.uplink.switch == switch:
+        ends.append((names.VETH_IF, profile.uplink.mac))
+    return [mac or naming.mac(machine, profile.name, "switch", switch, name) for name, mac in ends]
+
+
+def _server(
+    switch: Switch,
+    netns: str,
+    interface: str,
+    own: Sequence[Interface],
+    hosts: tuple[tuple[str, str], ...],
+) -> DhcpServer:
     dhcp = switch.dhcp
     assert dhcp is not None
     nets = {v: serving.network(dhcp, v, (*own, *switch.host_addresses)) for v in (4, 6)
@@ -81,6 +112,6 @@ def _server(switch: Switch, netns: str, interface: str, own: Sequence[Interface]
         gateways=tuple(map(str, dhcp.gateways)),
         dns=tuple(map(str, dhcp.dns)),
         domain=dhcp.domain,
-        hosts=tuple((who, str(address)) for who, address in dhcp.hosts),
+        hosts=hosts,
         router=serving.announced(dhcp, own),
     )

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from netjail import names
 from netjail.errors import NetjailError
 from netjail.profile.linkchecks import DHCP
@@ -29,10 +31,18 @@ def describe(profile: Profile, facts: Facts) -> tuple[LinkResource | DhcpServer 
         if link.serve_dhcp:
             assert link.switch is not None
             switch = find_switch(profile.name, link.switch, facts)
-            found.append(dhcp_server.of_link(profile, link, switch))
+            known = partial(_known, facts)
+            found.append(dhcp_server.of_link(profile, link, switch, facts.machine(), known))
         if link.addresses == DHCP:
             found.append(lan.client(profile, link.name, facts))
     return tuple(found)
+
+
+def _known(facts: Facts, name: str) -> Profile | None:
+    try:
+        return facts.profile(name)
+    except NetjailError:
+        return None
 
 
 # Cables ----------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from netjail.engine import dhcpserver
 from netjail.errors import NetjailError
-from netjail.profile import serving, switch
+from netjail.profile import serving, switch, toml
 from netjail.profile.switch import Dhcp
 from netjail.uplinks import dhcp_server
 
@@ -91,7 +91,7 @@ def test_the_configuration_reads_nothing_of_the_hosts() -> None:
         'gateway = "10.0.0.1"\ndns = ["10.0.0.2", "fd00::2"]\ndomain = "lab.example"\n'
         'hosts = {"02:00:00:00:00:01" = "10.0.0.77", "b" = "fd00::77"}\n',
     )
-    served = dhcp_server.of_switch(found, "machine", on_host=False)
+    served = dhcp_server.of_switch(found, "machine", on_host=False, known=lambda _name: None)
     assert served is not None
     port, server = served
     assert port.addresses == ("10.0.0.254/24", "fd00::ffff:ffff:ffff:fffe/64")
@@ -109,7 +109,7 @@ def test_the_configuration_reads_nothing_of_the_hosts() -> None:
 def test_nothing_is_named_that_the_file_does_not_name() -> None:
     """Without these lines dnsmasq would offer itself."""
     found, _ = switch.parse("lab", 'version = 1\n[dhcp]\nrange = "10.0.0.5-10.0.0.9"\n')
-    served = dhcp_server.of_switch(found, "machine", on_host=False)
+    served = dhcp_server.of_switch(found, "machine", on_host=False, known=lambda _name: None)
     assert served is not None
     lines = dhcpserver.configuration(served[1], "/x", "nobody").splitlines()
     assert {"dhcp-option=option:router", "dhcp-option=option:dns-server"} <= set(lines)
@@ -151,3 +151,16 @@ def test_leases_are_read() -> None:
 def test_any_lease_file_is_read(text: str) -> None:
     for row in dhcpserver.parse_leases(text):
         assert ip_address(row["address"]) in ip_network(row["address"])
+
+
+def test_a_profile_is_known_by_its_hardware_address() -> None:
+    """Its client tells nobody a name."""
+    text = 'version = 1\n[uplink]\nkind = "none"\n[[link]]\nswitch = "lab"\n'
+    profile = toml.parse("beta", text + 'mac = "02:00:00:00:00:05"\n')[0]
+    found, _ = switch.parse(
+        "lab",
+        'version = 1\n[dhcp]\nrange = "10.0.0.5-10.0.0.9"\nhosts = {beta = "10.0.0.7"}\n',
+    )
+    served = dhcp_server.of_switch(found, "machine", on_host=False, known=lambda _name: profile)
+    assert served is not None
+    assert served[1].hosts == (("02:00:00:00:00:05,beta", "10.0.0.7"),)
