@@ -108,6 +108,7 @@ def full(status: dict[str, Any], now: float) -> list[tuple[str, list[object]]]:
             [[f"{a['address']:<{width}}  ", Text(a["interface"], "dim")] for a in addresses],
         ),
         ("links", _links(status)),
+        ("lease", _leases(status, now)),
         ("routes", list(status.get("routes") or ())),
         ("DNS", _dns(status.get("dns") or {})),
         ("neighbours", _neighbours(status)),
@@ -178,6 +179,23 @@ def _traffic(status: dict[str, Any]) -> list[object]:
     if received is None or sent is None or status.get("state") == "down":
         return []
     return [f"{size(received)} received, {size(sent)} sent"]
+
+
+def _leases(status: dict[str, Any], now: float) -> list[object]:
+    """A line for each DHCP client, and for each thing that its server said and nobody took."""
+    lines: list[object] = []
+    for lease in status.get("leases") or ():
+        if lease.get("address"):
+            until = lease.get("expires")
+            lasts = f"for {duration(max(0, until - now))}" if until else "for ever"
+            server = f" from {lease['server']}" if lease.get("server") else ""
+            lines.append([f"{lease['address']}{server} {lasts} ", Text(lease["interface"], "dim")])
+        else:
+            lines.append([Text("none yet ", "yellow"), Text(lease["interface"], "dim")])
+        if lease.get("refused"):
+            lines.append(f"refused: {lease['refused']}")
+        lines += [f"left out: {text}" for text in lease.get("left_out") or ()]
+    return lines
 
 
 def _dns(dns: dict[str, Any]) -> list[object]:

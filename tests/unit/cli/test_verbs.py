@@ -139,6 +139,23 @@ def test_status_in_full(cli, now: float) -> None:
     )
 
 
+def test_status_tells_of_leases_and_what_was_not_taken_of_them(cli, now: float) -> None:
+    lease = {"interface": "eth0", "address": "10.5.0.7/24", "server": "10.5.0.1"}
+    lease |= {"expires": now + 120, "left_out": ["routes"], "refused": None}
+    none = {"interface": "lab0", "address": None, "server": None, "expires": None}
+    none |= {"left_out": [], "refused": "a mask"}
+    cli.client.answers = {
+        "status": {"profile": {**status_of_vpn(now), "leases": [lease, none]}},
+    }
+    assert cli("status", "vpn") == 0
+    assert (
+        "  lease       10.5.0.7/24 from 10.5.0.1 for 2 min eth0\n"
+        "              left out: routes\n"
+        "              none yet lab0\n"
+        "              refused: a mask\n"
+    ) in cli.out
+
+
 def test_status_of_all(cli, now: float) -> None:
     cli.client.answers = {
         "list": {"profiles": [VPN, LAB]},
