@@ -117,7 +117,8 @@ class Actions:
                 what = f"{label} could not be started in {name}"
                 self._host.tell(notices.failed(what, error.message, error.hint))
             elif warning:
-                text = " ".join(warning.removeprefix("netjail: warning: ").split())
+                lines = warning.removeprefix("netjail: warning: ").splitlines()
+                text = ". ".join(line.strip(" .") for line in lines)
                 self._host.tell(notices.failed(f"{label} in {name}", text))
             self._host.asked.discard(name)
             self._host.helper.refresh(name)
