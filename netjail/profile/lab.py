@@ -20,7 +20,7 @@ from netjail import names
 from netjail.errors import NetjailError
 from netjail.profile import serving, switch, toml
 from netjail.profile.links import overlap
-from netjail.profile.model import Interface, Link, Profile
+from netjail.profile.model import Interface, Link, Profile, SwitchUplink
 from netjail.profile.switch import Switch
 
 PROFILES, SWITCHES = "profiles", "switches"
@@ -113,6 +113,7 @@ def _judge_links(profile: Profile, found: _Reading) -> None:
                 profile.name,
                 f"link to switch {link.switch}, of which there is no {SWITCHES}/{link.switch}.toml",
             )
+    _judge_uplink(profile, found)
     through = profile.through
     if through is not None and through not in found.profiles:
         if (PROFILES, through) not in found.broken:
@@ -128,6 +129,27 @@ def _judge_links(profile: Profile, found: _Reading) -> None:
             return
         seen.add(through)
         through = found.profiles[through].through
+
+
+def _judge_uplink(profile: Profile, found: _Reading) -> None:
+    uplink = profile.uplink
+    if not isinstance(uplink, SwitchUplink):
+        return
+    its = found.switches.get(uplink.switch)
+    if its is not None:
+        if its.dhcp is None and uplink.dhcp:
+            found.wrong(
+                PROFILES,
+                profile.name,
+                f"uplink by DHCP on switch {its.name}, which has no [dhcp]",
+            )
+    elif (SWITCHES, uplink.switch) not in found.broken:
+        found.wrong(
+            PROFILES,
+            profile.name,
+            f"uplink by switch {uplink.switch}, of which there is no "
+            f"{SWITCHES}/{uplink.switch}.toml",
+        )
 
 
 def _judge_cable(profile: Profile, link: Link, found: _Reading) -> None:

@@ -131,3 +131,13 @@ def test_what_was_stored_for_a_lab_is_known_again() -> None:
 @given(st.dictionaries(st.sampled_from("abc"), st.text(max_size=60)))
 def test_any_text_is_judged(texts: dict[str, str]) -> None:
     lab.read("x", {(lab.PROFILES, name): text for name, text in texts.items()})
+
+
+def test_an_uplink_by_a_switch_is_looked_at_too() -> None:
+    text = 'version = 1\n[uplink]\nkind = "switch"\nswitch = "lan"\naddress = "dhcp"\n'
+    texts = {(lab.PROFILES, "a"): text}
+    assert "there is no switches/lan.toml" in "".join(lab.read("x", texts).problems)
+    texts[lab.SWITCHES, "lan"] = "version = 1\n"
+    assert "has no [dhcp]" in "".join(lab.read("x", texts).problems)
+    texts[lab.SWITCHES, "lan"] += DHCP
+    assert lab.read("x", texts).problems == ()
