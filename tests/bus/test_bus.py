@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
@@ -71,6 +72,27 @@ def test_up_and_down(people: People, made: Made) -> None:
     assert alice.call(path(name), P + "Down", "a{sv}", {})["changed"] is False
     rows = alice.call(MANAGER, M + "Down", "asa{sv}", [name], {"kill": option("b", True)})
     assert rows == [{"profile": name, "state": "down", "changed": False, "errors": []}]
+
+
+@pytest.mark.skipif(shutil.which("openvpn") is None, reason="needs openvpn")
+def test_a_password_is_asked_for_by_an_error_and_given_by_an_option(
+    people: People, made: Made
+) -> None:
+    """The server need not be there: it is about what somebody's dialog has to go by."""
+    name = made(
+        text='version = 1\n[uplink]\nkind = "openvpn"\nremote = ["127.0.0.1:9/udp"]\n'
+        f'login = true\nfingerprint = ["{"AB" * 32}"]\n'
+    )
+    alice = people["alice"]
+    error = alice.error(path(name), P + "Up", "a{sv}", {})
+    assert error.name == "org.netjail.Error.CredentialsNeeded"
+    lines = error.message.splitlines()
+    assert "username: User name" in lines and "password: Password" in lines
+    answers = {"username": "alice", "password": "x"}
+    wrong = {"credentials": option("a{ss}", {"user": "alice"})}
+    assert alice.error(path(name), P + "Up", "a{sv}", wrong).name.endswith(".BadRequest")
+    given = {"credentials": option("a{ss}", answers)}
+    assert alice.call(path(name), P + "Up", "a{sv}", given)["changed"] is True
 
 
 def test_changes_are_announced_together(people: People, made: Made) -> None:

@@ -304,3 +304,18 @@ def test_a_switch_that_is_up_is_kept(started: Stage) -> None:
     del started.engine.switched["s"]
     assert started.ask("switch.remove", name="s").result == {"members": []}
     assert started.ask("switch.get", name="s").error.code == "no-such-switch"
+
+
+def test_an_openvpn_profile_may_be_ones_own(started: Stage, gate: FakeGate) -> None:
+    """It can say neither a port of the host nor a mark, and its client has no right at all."""
+    text = (
+        'version = 1\n[uplink]\nkind = "openvpn"\nremote = ["127.0.0.1:22/tcp"]\nlogin = true\n'
+        'ca = """\n-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"""\n'
+    )
+    started.store.parse = toml.parse  # type: ignore[method-assign]
+    grant = started.manager.rights.grant(USER, "profile.add", {"name": "n", "text": text})
+    assert grant.needs == (Need(OWN, "n", "openvpn"),)
+    through = text.replace("login", 'through = "secret"\nlogin')
+    put(started, "secret", ("nobody-at-all",))
+    with pytest.raises(NetjailError, match="for other users only"):
+        started.manager.rights.grant(USER, "profile.add", {"name": "n", "text": through})
