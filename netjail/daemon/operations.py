@@ -20,6 +20,7 @@ from netjail.profile.model import OpenConnect, OpenVpn, Profile
 from netjail.uplinks.login import Login
 
 Client = OpenVpn | OpenConnect
+CONNECTING = "the VPN connects anew; nothing can leave until it answers"
 CLIENT_WAIT = 20.0
 """In place of names.UP_WAIT for VPNs that take several round trips and a login to connect."""
 _LOGIN = ("credentials-needed", "credentials-refused")
@@ -157,7 +158,14 @@ class Operations:
             raise
         # Whether a tunnel answers, only an answer can tell.
         if before.state != "degraded" or up.changed:
-            self._registry.move(name, "up")
+            connecting = (
+                before.live
+                and isinstance(profile.uplink, Client)
+                and engine.answering(name) is False
+            )
+            # One that comes up for the first time is waited for; a client that was started again
+            # has yet to show that it connects.
+            self._registry.move(name, *(("degraded", CONNECTING) if connecting else ("up",)))
         self._registry.note(
             name,
             stop=profile.stop,
