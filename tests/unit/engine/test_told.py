@@ -124,7 +124,7 @@ def test_what_openconnect_says() -> None:
 text = st.text(st.one_of(st.sampled_from("0123456789./:\n \x1bx"), st.characters()), max_size=40)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     st.dictionaries(st.one_of(st.sampled_from(sorted(USUAL)), text), text, max_size=20),
     st.lists(text, max_size=5),

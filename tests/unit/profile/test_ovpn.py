@@ -311,9 +311,9 @@ block = st.builds(
 )
 
 
-@settings(max_examples=400, deadline=None)
-@given(st.lists(st.one_of(directive, block, nasty_text), max_size=12), st.booleans())
-def test_whatever_a_file_says_the_configuration_is_ours(lines: list[str], whole: bool) -> None:
+def judged(lines: list[str], whole: bool) -> None:
+    """A file of these lines imports, and then nothing but values has come through; or it is refused
+    in words."""
     text = (HEAD + BLOCKS if whole else "client\n") + "\n".join(lines) + "\n"
     try:
         done = ovpn.parse(text, dict.fromkeys(ovpn.side_files(text), CERT))
@@ -327,7 +327,23 @@ def test_whatever_a_file_says_the_configuration_is_ours(lines: list[str], whole:
     assert all(item.text.isprintable() for item in done.left_out)
 
 
-@settings(max_examples=300, deadline=None)
+files = st.lists(st.one_of(directive, block, nasty_text), max_size=12)
+
+
+@settings(max_examples=100, deadline=None)
+@given(files, st.booleans())
+def test_whatever_a_file_says_the_configuration_is_ours(lines: list[str], whole: bool) -> None:
+    judged(lines, whole)
+
+
+@pytest.mark.slow
+@settings(max_examples=1500, deadline=None)
+@given(files, st.booleans())
+def test_the_same_with_more_files_than_all_providers_have(lines: list[str], whole: bool) -> None:
+    judged(lines, whole)
+
+
+@settings(max_examples=150, deadline=None)
 @given(st.sampled_from([key for key in TUNNEL_KEYS if "openvpn" in key.kinds]), nasty_text)
 def test_nor_does_a_profile_written_by_hand_get_anything_else_in(key, text: str) -> None:
     import tomli_w
