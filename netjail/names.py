@@ -26,6 +26,8 @@ SWITCHES_DIR = "/run/netjail/switches"
 """0700. SWITCHES_DIR/NAME/ is to a switch what JAILS_DIR/NAME/ is to a jail."""
 VIEW_DIR = "/run/netjail/view"
 """0755. VIEW_DIR/NAME/ is what programs in the jail see in place of the host's files."""
+LOGS_DIR = "/run/netjail/logs"
+"""0700. LOGS_DIR/NAME: the last lines of what has happened to a profile, as JSON."""
 TUNNELS_DIR = "/run/netjail/tunnels"
 """0711. TUNNELS_DIR/NAME/ belongs to the user that runs the client of profile NAME, and to nobody
 else: its sockets are there."""

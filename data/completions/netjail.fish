@@ -28,7 +28,7 @@ function __netjail_read
         if test "$token" = --; and not set -q over[1]
             set over --
         else if not set -q over[1]; and string match -qr -- '^-.' $token
-            if contains -- $token --accept --action --autostart --count --description --destdir --echo --echo-dns --in --interface --name --output --prefix --resolver --signal --snap --svg --through --user --wait --write -c -i -o -s -u -w
+            if contains -- $token --accept --action --autostart --count --description --destdir --echo --echo-dns --in --interface --name --output --prefix --resolver --signal --since --snap --svg --through --user --wait --write -c -i -o -s -u -w
                 set -e tokens[1]
             end
         else
@@ -99,6 +99,7 @@ complete -c netjail -n "__netjail_at ''" -a up -d 'bring profiles up'
 complete -c netjail -n "__netjail_at ''" -a down -d 'take profiles down'
 complete -c netjail -n "__netjail_at ''" -a list -d 'list the profiles'
 complete -c netjail -n "__netjail_at ''" -a status -d 'show how a profile\'s network is doing'
+complete -c netjail -n "__netjail_at ''" -a logs -d 'tell what has happened to it, and what was done'
 complete -c netjail -n "__netjail_at ''" -a graph -d 'draw all networks, as text or as a picture'
 complete -c netjail -n "__netjail_at ''" -a capture -d 'record or show what goes over it (tcpdump)'
 complete -c netjail -n "__netjail_at ''" -a check -d 'find out whether anything leaks'
@@ -187,6 +188,12 @@ complete -c netjail -n "__netjail_options list" -s h -l help -d 'this text'
 complete -c netjail -n "__netjail_options status" -l json -d 'print one line of JSON instead of text'
 complete -c netjail -n "__netjail_options status" -s h -l help -d 'this text'
 complete -c netjail -n "__netjail_place status 0" -a '(__netjail_profiles)'
+
+complete -c netjail -n "__netjail_options logs" -s f -l follow -d 'go on as more happens'
+complete -c netjail -n "__netjail_options logs" -l since -x -d 'not what is older: `90s`, `10m`, `2h`, `1d`, or a time as 2026-01-31T18:00'
+complete -c netjail -n "__netjail_options logs" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options logs" -s h -l help -d 'this text'
+complete -c netjail -n "__netjail_place logs 0" -a '(__netjail_profiles)'
 
 complete -c netjail -n "__netjail_options graph" -l svg -r -F -d 'write a picture to this file (-: standard output)'
 complete -c netjail -n "__netjail_options graph" -l up -d 'only what is up'

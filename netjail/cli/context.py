@@ -84,6 +84,11 @@ class Context:
                 progress.show(waiting)
             return self._client.call(method, params, progress=progress.show)
 
+    def quietly(self, method: str, **params: Any) -> Any:
+        """As `call`, for what is meant to take long: nothing is said of waiting."""
+        client = self._client = self._client or self.connect()
+        return client.call(method, params)
+
     def call_for_descriptors(
         self, method: str, waiting: str, **params: Any
     ) -> tuple[Any, list[int]]:

@@ -130,6 +130,7 @@ class _Helper:
             self._manager = Manager(self._loop, self._rooms, gate=gate, bus=True)
             self._bus = bus.BusFace(self._loop, self._manager, system)
             self._bus.used = self._used
+            system.on_sleep(self._manager.keeper.wake.sleeping)
             self._face = SocketFace(self._loop, self._manager, path, uids=None)
         else:
             self._manager = Manager(self._loop, self._rooms)

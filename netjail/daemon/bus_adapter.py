@@ -182,6 +182,24 @@ class SystemBus:
         self.connection.set_exit_on_close(False)  # which would end us in the middle of anything
         self.connection.connect("closed", lambda *_: closed())
 
+    def on_sleep(self, changed: Callable[[bool], None]) -> None:
+        """Have it told when logind (org.freedesktop.login1(5)) says that the computer is about to
+        sleep (True), or has woken (False). Only logind may own that name."""
+
+        def told(*args: Any) -> None:
+            changed(bool(args[5].unpack()[0]))
+
+        logind, path = "org.freedesktop.login1", "/org/freedesktop/login1"
+        self.connection.signal_subscribe(
+            logind,
+            f"{logind}.Manager",
+            "PrepareForSleep",
+            path,
+            None,
+            Gio.DBusSignalFlags.NONE,
+            told,
+        )
+
     def own(self, name: str) -> Callable[[], None]:
         """Take a name, which nobody can take away. Returns what gives it back."""
         try:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keeps what is up as it should be: repairs a jail whose process has ended, notices tunnels that do
-not answer, takes down jails that are to stop when idle, follows the host's networks.
+"""Keeps what is up as it should be: repairs a jail whose process has ended, takes down jails that
+are to stop when idle, follows the host's networks; connections are the `healer`'s.
 
 Lives on the main loop's thread; whatever blocks it hands to workers.
 """
@@ -14,9 +14,11 @@ from typing import Protocol
 
 from netjail.daemon import log
 from netjail.daemon.filewatch import FileWatch
+from netjail.daemon.healer import Healer
 from netjail.daemon.loop import Loop, Timer
 from netjail.daemon.rooms import Adopted, Process, Rooms, Say
-from netjail.daemon.state import Registry, State
+from netjail.daemon.state import Registry
+from netjail.daemon.wake import Wake
 from netjail.daemon.watchers import Deaths, HostNetworks
 from netjail.daemon.workers import Turn, Turns, Workers
 from netjail.errors import NetjailError
@@ -25,10 +27,6 @@ REPAIR_FIRST = 1.0
 REPAIR_MOST = 60.0
 """Seconds before the first repair and at most between two; doubled each time in between. Begun
 again from the first for a jail that had lasted REPAIR_MOST."""
-ANSWER_SECONDS = 15.0
-"""Between two looks at all tunnels."""
-ANSWER_GRACE = 10
-"""Seconds for which a fresh tunnel may be silent before it is called so."""
 IDLE_SECONDS = 2.0
 """Between the end of the last program and the end of a `stop = "when-idle"` jail."""
 IDLE_AGAIN_SECONDS = 10.0
@@ -64,7 +62,8 @@ class Keeper:
         self._up_at: dict[str, float] = {}
         self._programs = Deaths(loop, self._program_ended)
         self._idle: dict[str, Timer] = {}
-        self._answers: Timer | None = None
+        self.healer = Healer(loop, workers, rooms, registry, self._repair_later)
+        self.wake = Wake(loop, self.healer.woken)
         self._host = HostNetworks(loop, self._host_changed)
         self._host_busy = False
         self._host_again = False
@@ -72,9 +71,10 @@ class Keeper:
     def stop(self) -> None:
         """Watch nothing any more."""
         self._ended = True
-        timers = [*self._repairs.values(), *self._idle.values()]
-        for timer in timers if self._answers is None else [*timers, self._answers]:
+        for timer in (*self._repairs.values(), *self._idle.values()):
             timer.cancel()
+        self.healer.stop()
+        self.wake.close()
         self._host.close()
 
     # From worker threads (operations.Watch) ----------------------------------------------------
@@ -119,7 +119,7 @@ class Keeper:
             # Whoever had it brought up is about to enter.
             self._idle.pop(name).cancel()
             self._look_later(name, IDLE_AGAIN_SECONDS)
-        self._poll_answers()
+        self.healer.watch(name)
 
     def _unwatch(self, name: str) -> None:
         for pid in self._processes.pids(name):
@@ -134,6 +134,7 @@ class Keeper:
         if self._registry.get(name).live:
             return  # brought up again since
         self._unwatch(name)
+        self.healer.gone(name)
         self._delays.pop(name, None)
         self._up_at.pop(name, None)
         self._programs.drop(name)
@@ -161,6 +162,7 @@ class Keeper:
         self._delays[name] = delay = min(delay, REPAIR_MOST)
         if not self._ended:
             log.info(f"{name}: repair in {delay:g} s")
+            self.healer.journal.say(name, f"it is repaired in {delay:g} s")
             self._repairs[name] = self._loop.call_later(delay, partial(self._repair, name))
 
     def mend(self, name: str) -> None:
@@ -175,6 +177,7 @@ class Keeper:
                 self._do().repair(turn, name, lambda text: log.debug(f"{name}: {text}"))
             except NetjailError as error:
                 log.warning(f"{name}: repair failed: {error}")
+                self.healer.journal.say(name, f"the repair has failed: {error}")
             except Exception:
                 log.crash(f"while repairing {name}")
             if self._registry.get(name).state == "failed":
@@ -212,82 +215,19 @@ class Keeper:
                 return
             if self._rooms.engine.follow(name):
                 log.info(f"{name}: its lease has changed")
-                self._ask_one(name)
+                self.healer.journal.say(name, "its DHCP lease has changed")
+                self.healer.ask(name)
 
         self._turns.submit([name], lambda turn: _logged(partial(job, turn), name)())
-
-    # Tunnels that do not answer ----------------------------------------------------------------
-
-    def _poll_answers(self) -> None:
-        if self._answers is None and not self._ended:
-            self._answers = self._loop.call_later(ANSWER_SECONDS, self._ask)
-
-    def _ask(self) -> None:
-        self._workers.run(self._ask_all)
-
-    def _ask_all(self) -> None:
-        try:
-            for entry in self._registry.live():
-                if entry.usable and entry.tunnel is not False and not self._ended:
-                    self._ask_one(entry.name)
-        finally:
-            self._loop.call_soon(self._asked)
-
-    def _asked(self) -> None:
-        self._answers = None
-        if self._registry.live():
-            self._poll_answers()
 
     def told(self, name: str) -> None:
         """A tunnel says by itself that something has changed. On any thread."""
 
         def look() -> None:
             if not self._ended and self._registry.get(name).live:
-                self._ask_one(name)
+                self.healer.ask(name)
 
         self._loop.call_soon(lambda: self._workers.run(_logged(look, name)))
-
-    def _ask_one(self, name: str) -> None:
-        engine = self._rooms.engine
-        try:
-            lost = engine.lost(name)
-            if lost is not None and self._registry.move(
-                name, "failed", lost, only_from=("up", "degraded")
-            ):
-                log.warning(f"{name}: {lost}")
-                self._loop.call_soon(partial(self._repair_later, name))
-                return
-            answering = engine.answering(name)
-            trouble = None if answering is not False else engine.trouble(name)
-            silent = f"{engine.silence(name)}; nothing can leave until that changes"
-        except NetjailError as error:
-            log.debug(f"{name}: cannot tell whether the tunnel answers: {error}")
-            return
-        entry = self._registry.get(name)
-        if answering is None:
-            return  # no tunnel, or an idle one: nothing to judge by
-        if trouble is not None:
-            state, why = trouble
-            self._trouble(name, "failed" if state == "failed" else "degraded", why)
-        elif answering:
-            if self._registry.move(name, "up", only_from=("degraded",)):
-                log.info(f"{name}: answered again")
-        elif time.time() - (entry.since or 0) > ANSWER_GRACE and self._registry.move(
-            name, "degraded", silent, only_from=("up",)
-        ):
-            log.warning(f"{name}: {silent}")
-
-    def _trouble(self, name: str, state: State, why: str) -> None:
-        reason = (
-            f"{why}; nothing can leave until this is settled"
-            if state == "failed"
-            else (f"{why}; nothing can leave until it answers")
-        )
-        before = self._registry.get(name)
-        if self._registry.move(name, state, reason, only_from=("up", "degraded")) and (
-            before.state != state
-        ):
-            log.warning(f"{name}: {reason}")
 
     # Jails that stop when idle -----------------------------------------------------------------
 
@@ -346,6 +286,7 @@ class Keeper:
     def _tell_engine(self) -> None:
         try:
             _logged(self._rooms.engine.host_changed, "the host's networks changed")()
+            _logged(self.healer.host_changed, "the host's networks changed")()
         finally:
             self._loop.call_soon(self._told_engine)
 

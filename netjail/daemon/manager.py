@@ -57,9 +57,10 @@ class Manager:
         """Called whenever `quiet` may have changed."""
         self._turns = Turns(self._workers, lambda: loop.call_soon(self.quiet_changed))
         self.registry = Registry(lambda entry: loop.call_soon(partial(self._tell, entry)))
-        self._keeper = Keeper(loop, self._workers, self._turns, rooms, self.registry)
+        self.keeper = self._keeper = Keeper(loop, self._workers, self._turns, rooms, self.registry)
         self._operations = Operations(rooms, self.registry, self._keeper)
         self._keeper.actions = self._operations
+        self.listen(self._keeper.healer.journal.changed)
         self.queries = self._queries = Queries(rooms, self.registry)
         self.rights = self._rights = Rights(rooms, self.registry)
         self._launcher = Launcher(
@@ -397,9 +398,13 @@ class Manager:
                 if result["state"] != "down":
                     raise NetjailError.from_dict(result["errors"][0])
             self._queries.remove(name)
+            self._loop.call_soon(partial(self._keeper.healer.journal.forget, name))
             return {}
 
         self._in_turn(call, [name], remove)
+
+    def _begin_logs(self, call: Call, **wanted: Any) -> None:
+        self._keeper.healer.journal.ask(answer=partial(self._finish, call), **wanted)
 
     def _begin_enter(self, call: Call, profile: str, pid: int) -> None:
         def enter() -> Result:

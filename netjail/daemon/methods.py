@@ -93,6 +93,12 @@ def _seconds(name: str, value: Any) -> float:
     return float(value)
 
 
+def _moment(name: str, value: Any) -> float:
+    if type(value) not in (int, float) or not 0 <= value <= 1 << 40:
+        raise _bad(name, "seconds since 1970")
+    return float(value)
+
+
 def _or_null(check: Check) -> Check:
     return lambda name, value: None if value is None else check(name, value)
 
@@ -200,6 +206,14 @@ METHODS: dict[str, Method] = {
         },
     ),
     "plan": Method({"profile": Param(_profile)}),
+    "logs": Method(
+        {
+            "profile": Param(_profile),
+            "since": Param(_moment, default=0.0),
+            "after": Param(_int(0, 1 << 60), default=0),
+            "wait": Param(_seconds, default=0.0),
+        }
+    ),
     "doctor": Method(),
     "graph": Method(),
     "capture": Method(

@@ -69,6 +69,7 @@ class Rights:
             "profile.check": _free,
             "status": self._look,
             "plan": self._look,
+            "logs": self._look,
             "ps": self._ps,
             "up": self._use,
             "launch": self._use,

@@ -131,6 +131,18 @@ class Engine(Protocol):
         """What it is that does not answer, as the begin of a sentence."""
         ...
 
+    def doubt(self, name: str) -> None:
+        """Take nothing for an answer that came before now."""
+        ...
+
+    def way(self, name: str) -> str | None:
+        """How a tunnel's own packets leave the host; "": not at all; None: no matter of its."""
+        ...
+
+    def heal(self, name: str, profile: Profile, attempt: int, say: Say) -> None:
+        """Do what may help a tunnel, or a DHCP client, whose network has changed or is silent."""
+        ...
+
     def lost(self, name: str) -> str | None:
         """What of the host's a jail has lost that it stood on, as a sentence."""
         ...

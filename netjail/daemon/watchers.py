@@ -17,11 +17,14 @@ from netjail.daemon import log
 from netjail.daemon.loop import READ, Loop, Timer
 
 # linux/rtnetlink.h; the socket module has no names for them.
-RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE = 5, 7
+RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE = 1, 5, 7
 RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE = 9, 11
 NFNLGRP_NFTABLES = 7
 _NETLINK_NETFILTER, _SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP = 12, 270, 1
-_RTM_NEWADDR, _RTM_DELADDR = 20, 21
+_RTM_NEWLINK, _RTM_DELLINK, _RTM_NEWADDR, _RTM_DELADDR = 16, 17, 20, 21
+_IFLA_IFNAME = 3
+_CARRIER = 0x10041
+"""IFF_UP, IFF_RUNNING, IFF_LOWER_UP of linux/if.h."""
 _RTA_OIF, _RTA_TABLE = 4, 15
 _HEADER, _ATTRIBUTE = struct.Struct("=IHHII"), struct.Struct("=HH")
 _OUR_TABLES = 0x6E6A
@@ -107,8 +110,9 @@ class HostNetworks:
         self._sockets: list[socket.socket] = []
         self._ours: dict[int, bool] = {}
         """By index, which no other interface is given again: also of those that have gone."""
+        self._carriers: dict[int, int] = dict(_carriers())
         for protocol, groups in (
-            (socket.NETLINK_ROUTE, (RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE)),
+            (socket.NETLINK_ROUTE, (RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE)),
             (socket.NETLINK_ROUTE, (RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE)),
             (_NETLINK_NETFILTER, (NFNLGRP_NFTABLES,)),
         ):
@@ -175,7 +179,22 @@ class HostNetworks:
         Each jail that comes or goes brings a dozen that are: to follow them would cost more with
         every jail that is up.
         """
-        return any(index is None or not self._is_ours(index) for index in _interfaces(data))
+        plugged = self._plugged(data)
+        changed = any(index is None or not self._is_ours(index) for index in _interfaces(data))
+        return plugged or changed
+
+    def _plugged(self, data: bytes) -> bool:
+        """Whether a cable, or what stands for one, was plugged or unplugged. All else that is said
+        of links (counters, scans for networks) is of no interest."""
+        seen = False
+        for index, flags, name in _links(data):
+            if name.startswith(names.HOST_IF_PREFIX.encode()):
+                continue
+            seen = seen or self._carriers.get(index, flags) != flags
+            if len(self._carriers) >= _OURS_MOST:
+                self._carriers.clear()
+            self._carriers[index] = flags
+        return seen
 
     def _is_ours(self, index: int) -> bool:
         known = self._ours.get(index)
@@ -209,11 +228,47 @@ def _interfaces(data: bytes) -> Iterator[int | None]:
         length, kind, _, _, _ = _HEADER.unpack_from(data, offset)
         if kind in (_RTM_NEWADDR, _RTM_DELADDR):
             yield _u32(data[offset + 20 : offset + 24])  # ifa_index
-        else:
+        elif kind not in (_RTM_NEWLINK, _RTM_DELLINK):
             values = dict(_attributes(data, offset + 28, offset + length))  # after struct rtmsg
             if _u32(values.get(_RTA_TABLE, b"")) >> 16 != _OUR_TABLES:
                 yield _u32(values[_RTA_OIF]) if _RTA_OIF in values else None
         offset += max(length + 3 & ~3, _HEADER.size)
+
+
+def _kinds(data: bytes) -> Iterator[int]:
+    offset = 0
+    while offset + _HEADER.size <= len(data):
+        length, kind, _, _, _ = _HEADER.unpack_from(data, offset)
+        yield kind
+        offset += max(length + 3 & ~3, _HEADER.size)
+
+
+def _links(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """(index, flags of its carrier, name) of each link in a datagram."""
+    offset = 0
+    while offset + 32 <= len(data):
+        length, kind, _, _, _ = _HEADER.unpack_from(data, offset)
+        if kind == _RTM_NEWLINK:  # struct ifinfomsg: index and flags
+            values = dict(_attributes(data, offset + 32, offset + length))
+            flags = _u32(data[offset + 24 : offset + 28]) & _CARRIER
+            yield _u32(data[offset + 20 : offset + 24]), flags, values.get(_IFLA_IFNAME, b"")
+        offset += max(length + 3 & ~3, _HEADER.size)
+
+
+def _carriers() -> Iterator[tuple[int, int]]:
+    """(index, flags of its carrier) of the links that there are."""
+    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
+    try:
+        with socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE) as asked:
+            asked.settimeout(2)
+            asked.sendall(_HEADER.pack(32, _RTM_NEWLINK + 2, 0x301, 1, 0) + bytes(16))
+            while True:
+                data = asked.recv(1 << 20)
+                yield from ((index, flags) for index, flags, _ in _links(data))
+                if not data or any(kind != _RTM_NEWLINK for kind in _kinds(data)):
+                    return  # NLMSG_DONE, in a datagram of its own or not, or an error
+    except OSError:
+        return
 
 
 def _attributes(data: bytes, offset: int, end: int) -> Iterator[tuple[int, bytes]]:

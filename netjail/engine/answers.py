@@ -6,14 +6,18 @@ The part of the engine that only looks, but for `follow`, which does what a leas
 
 from __future__ import annotations
 
+import threading
 import time
 from abc import abstractmethod
 from collections.abc import Callable
 
-from netjail.engine import following, record, wg
+from netjail.engine import following, healing, record, wg
 from netjail.engine.clientanswers import ClientAnswers
 from netjail.engine.context import Context
+from netjail.engine.liveness import Liveness, Look, doubt, judge
 from netjail.engine.record import Record, Records
+from netjail.engine.tunnels import Tunnels
+from netjail.profile.model import Profile
 from netjail.uplinks.wanted import WireGuardDevice
 
 Progress = Callable[[str], None]
@@ -27,8 +31,14 @@ class Answers:
     """What `api.Engine` is besides."""
 
     _records: Records
-    _traffic: dict[str, tuple[int, int]]
     _clients: ClientAnswers
+    tunnels: Tunnels
+
+    def __init__(self) -> None:
+        self._looking = threading.Lock()
+        self._traffic: dict[str, Liveness] = {}
+        self._good: dict[str, dict[str, str]] = {}
+        """By profile and public key: the endpoint that answered last."""
 
     @abstractmethod
     def _context(self, found: Record, progress: Progress) -> Context:
@@ -52,8 +62,7 @@ class Answers:
     def answering(self, name: str) -> bool | None:
         """Whether the tunnel's other end answers. None: nothing to judge by.
 
-        WireGuard is silent when idle, so an old handshake alone means nothing; it is one with
-        bytes sent since the last look and none received that tells.
+        WireGuard is silent when idle, so an old handshake alone means nothing: see `liveness`.
         """
         if self._clients.has(name):
             return self._clients.answering(name)
@@ -65,16 +74,44 @@ class Answers:
             return None
         peers = wg.show(device, found.process(wg.USERSPACE) is not None)
         newest = max((p.latest_handshake or 0 for p in peers), default=0)
-        sent, received = sum(p.sent for p in peers), sum(p.received for p in peers)
-        before = self._traffic.get(name)
-        self._traffic[name] = (sent, received)
-        if newest and time.time() - newest < 180:
-            return True
-        if not newest:
-            return False if sent else None
-        if before is None or (sent, received) == before:
+        keepalives = [p.persistent_keepalive for p in peers if p.persistent_keepalive]
+        look = Look(
+            sum(p.sent for p in peers),
+            sum(p.received for p in peers),
+            time.time() - newest if newest else None,
+            min(keepalives, default=None),
+        )
+        now = time.clock_gettime(time.CLOCK_BOOTTIME)
+        with self._looking:
+            self._traffic[name], answers = judge(self._traffic.get(name), look, now)
+        if answers:
+            self._good[name] = {p.public_key: p.endpoint for p in peers if p.endpoint is not None}
+        return answers
+
+    def doubt(self, name: str) -> None:
+        """Something has happened that may have cut a tunnel: only what comes from now on is an
+        answer."""
+        with self._looking:
+            before = doubt(self._traffic.get(name))
+            if before is not None:
+                self._traffic[name] = before
+
+    def way(self, name: str) -> str | None:
+        """See `healing.way`."""
+        found = self._records.get(name)
+        if found is None or found.state != record.UP:
             return None
-        return received != before[1]
+        return healing.way(found, self.tunnels)
+
+    def heal(self, name: str, profile: Profile, attempt: int, say: Progress) -> None:
+        """See `healing.heal`."""
+        found = self._records.get(name)
+        if found is None or found.state != record.UP:
+            return
+        good = self._good.get(name, {})
+        healing.heal(
+            found, profile, attempt, good, records=self._records, tunnels=self.tunnels, say=say
+        )
 
     def silence(self, name: str) -> str:
         """What it is that does not answer, as the begin of a sentence."""

@@ -90,12 +90,12 @@ class Engine(Answers):
     """One per helper. Must be made in the host's network and mount namespace."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._host = HostNet(Nft())
         self._subnets = Subnets()
         self._records = Records()
         self._switches = Switches(self._records, self._host)
         self._switches.changed = self._notify
-        self._traffic: dict[str, tuple[int, int]] = {}
         self._held: dict[str, int] = {}
         self.tunnels = Tunnels()
         self._clients = ClientAnswers(self._records, self.tunnels)

@@ -85,7 +85,7 @@ class HostFacts(LanFacts):
         except ValueError:
             pass
         self._progress(f"looking up {endpoint.host}")
-        found = self._look_up(endpoint.host) if through is None else _inside(endpoint, through)
+        found = addresses(endpoint.host, through)
         if not found:
             where = "" if through is None else f" in the jail of {through}"
             raise NetjailError(
@@ -94,13 +94,6 @@ class HostFacts(LanFacts):
                 "check the network connection and the name; an address works as an endpoint too",
             )
         return ip_address(found[0]), endpoint.port
-
-    def _look_up(self, host: str) -> list[str]:
-        try:
-            answers = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
-        except (OSError, UnicodeError):
-            return []
-        return [str(answer[4][0]) for answer in answers]
 
     def path_mtu(self, destination: Address, through: str | None) -> int:
         """From the route's own mtu, else the interface it leaves by; 1500 where there is none."""
@@ -248,10 +241,22 @@ def _local_prefixes() -> list[str]:
     return found
 
 
-def _inside(endpoint: Endpoint, through: str) -> list[str]:
+def addresses(host: str, through: str | None) -> list[str]:
+    """Of a name, by the host's resolver or by that of the jail `through`; none where it has none or
+    nobody answers. May take as long as resolv.conf(5) says."""
+    if through is not None:
+        return _inside(host, through)
+    try:
+        answers = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+    except (OSError, UnicodeError):
+        return []
+    return [str(answer[4][0]) for answer in answers]
+
+
+def _inside(host: str, through: str) -> list[str]:
     """Addresses by the resolver of another jail: getent(1), entered as any program is."""
     netjail = [sys.executable, "-I", "-c", _RUN, os.path.dirname(os.path.dirname(_PACKAGE))]
-    argv = [*netjail, "run", "-u", "nobody", through, "getent", "ahosts", endpoint.host]
+    argv = [*netjail, "run", "-u", "nobody", through, "getent", "ahosts", host]
     try:
         answer = process.run(argv, timeout=20)
     except NetjailError:

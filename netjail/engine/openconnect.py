@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
 import threading
 import time
@@ -124,6 +125,13 @@ class OpenConnectSession(threading.Thread):
                 if left <= 0 or not self._changed.wait(left):
                     break
             return self._condition
+
+    def kick(self) -> bool:
+        """SIGUSR2 of openconnect(8): disconnect and connect again at once, with the same cookie."""
+        if self.condition().state != "connected" or not self._client.alive():
+            return False
+        os.kill(self._client.pid, signal.SIGUSR2)
+        return True
 
     # The thread --------------------------------------------------------------------------------
 

@@ -153,6 +153,13 @@ class OpenVpnSession(threading.Thread):
                     break
             return self._condition
 
+    def kick(self) -> bool:
+        """SIGUSR1: connect anew, keep the tun."""
+        if self.condition().state not in ("connecting", "connected"):
+            return False
+        self._channel.send("signal SIGUSR1")
+        return True
+
     # The thread --------------------------------------------------------------------------------
 
     def run(self) -> None:

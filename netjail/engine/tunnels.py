@@ -43,6 +43,11 @@ class Session(Protocol):
         """Until it is connected, or needs somebody, or time is up."""
         ...
 
+    def kick(self) -> bool:
+        """Have it connect anew, as its network has become another; whether it was told to. Not
+        where it waits for somebody's answer."""
+        ...
+
 
 class Tunnels:
     """The clients of a helper: their sessions and what was answered. `changed(name)` is called on

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from ipaddress import ip_network
 
 from netjail import names
@@ -33,7 +34,7 @@ def describe(profile: Profile, uplink: WireGuard, facts: Facts) -> tuple[Resourc
             birth=None if uplink.through is None else names.netns_name(uplink.through),
             born_as=host_interface(profile.name),
             jail_if=names.TUNNEL_IF,
-            mtu=uplink.mtu or _path_mtu(uplink, list(found.values()), facts),
+            mtu=uplink.mtu or mtu_for([each for each, _ in found.values()], uplink.through, facts),
             addresses=tuple(str(address) for address in uplink.addresses),
             routes=routes(uplink),
             probe=probe_address(uplink),
@@ -84,6 +85,7 @@ def setconf(uplink: WireGuard, found: dict[Endpoint, tuple[Address, int]]) -> st
     return "\n".join(lines) + "\n"
 
 
-def _path_mtu(uplink: WireGuard, found: list[tuple[Address, int]], facts: Facts) -> int:
-    mtus = [facts.path_mtu(address, uplink.through) for address, _ in found]
+def mtu_for(servers: Iterable[Address], through: str | None, facts: Facts) -> int:
+    """What fits the ways to all servers."""
+    mtus = [facts.path_mtu(address, through) for address in servers]
     return max(min(mtus, default=1500) - _OVERHEAD, _MTU_MIN)

@@ -138,6 +138,10 @@ CONTRACT: dict[str, Any] = {
     },
     "ps": {"profile": MAYBE_TEXT, "programs": [PROGRAM]},
     "kill": {"profile": TEXT, "signal": int, "signalled": [int]},
+    "logs": {
+        "profile": TEXT,
+        "lines": [{"n": int, "time": NUMBER, "state": MAYBE_TEXT, "text": TEXT}],
+    },
     "plan": {"profile": TEXT, "state": TEXT, "steps": [{"what": TEXT, "command": MAYBE_TEXT}]},
     "app pin": {
         "entry": TEXT,
@@ -362,6 +366,7 @@ def files(
         "ps": sample(CONTRACT["ps"]),
         "kill": {"signalled": [1]},
         "plan": sample(CONTRACT["plan"]),
+        "logs": sample(CONTRACT["logs"]),
         "doctor": sample(CONTRACT["doctor"]),
         "graph": {
             "host": {"name": "here"},
@@ -413,6 +418,7 @@ def files(
         "ps": [],
         "kill": ["vpn"],
         "plan": ["vpn"],
+        "logs": ["vpn"],
         **{f"lab {verb}": [str(tmp_path / "l")] for verb in ("validate", "up", "down", "status")},
         "graph": [],
         "capture": [f"--write={tmp_path}/x.pcap", "vpn"],

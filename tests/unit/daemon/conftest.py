@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from fake_engine import FakeRooms
 
+from netjail import names
 from netjail.daemon.authorise import Peer
 from netjail.daemon.loop import Loop
 from netjail.daemon.manager import Call, Manager
@@ -91,6 +92,12 @@ class Stage:
 
     def logged(self, *what: str) -> list[tuple[str, str]]:
         return [entry for entry in self.engine.log if entry[0] in what]
+
+
+@pytest.fixture(autouse=True)
+def logs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What happens to profiles is written down elsewhere than where a real helper does."""
+    monkeypatch.setattr(names, "LOGS_DIR", str(tmp_path / "logs"))
 
 
 @pytest.fixture

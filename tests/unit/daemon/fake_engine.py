@@ -96,6 +96,7 @@ class FakeEngine:
     answers: dict[str, bool | None] = field(default_factory=dict)
     stuck: set[str] = field(default_factory=set)
     gone: dict[str, str] = field(default_factory=dict)
+    ways: dict[str, str | None] = field(default_factory=dict)
     files: dict[str, list[str]] = field(default_factory=dict)
     down_seconds: float = 0.0
     logins: dict[str, Any] = field(default_factory=dict)
@@ -181,6 +182,16 @@ class FakeEngine:
 
     def silence(self, name: str) -> str:
         return "the tunnel does not answer"
+
+    def doubt(self, name: str) -> None:
+        self._enter("doubt", name)
+
+    def way(self, name: str) -> str | None:
+        return self.ways.get(name)
+
+    def heal(self, name: str, profile: Profile, attempt: int, say: Any) -> None:
+        self._enter(f"heal {attempt}", name)
+        say("helped")
 
     def lost(self, name: str) -> str | None:
         return self.gone.get(name)

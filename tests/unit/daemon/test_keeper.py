@@ -11,15 +11,15 @@ import pytest
 from conftest import Stage
 from fake_engine import FakeAdopted, FakeProcess, FakeProgram, profile
 
-from netjail.daemon import keeper, programs
+from netjail.daemon import healer, keeper, programs
 from netjail.errors import NetjailError
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeper, "REPAIR_FIRST", 0.02)
-    monkeypatch.setattr(keeper, "ANSWER_SECONDS", 0.02)
-    monkeypatch.setattr(keeper, "ANSWER_GRACE", -1)
+    monkeypatch.setattr(healer, "ANSWER_SECONDS", 0.02)
+    monkeypatch.setattr(healer, "ANSWER_GRACE", -1)
     monkeypatch.setattr(keeper, "IDLE_SECONDS", 0.05)
     monkeypatch.setattr(keeper, "IDLE_AGAIN_SECONDS", 0.05)
 
