@@ -128,7 +128,13 @@ def _help(action: argparse.Action) -> str:
     return text % {"default": action.default} if "%(" in text else text
 
 
-_FAMILIES = {"app": "applications", "lab": "labs", "profile": "profiles", "switch": "switches"}
+_FAMILIES = {
+    "app": "applications",
+    "lab": "labs",
+    "port": "ports",
+    "profile": "profiles",
+    "switch": "switches",
+}
 
 
 def first_words(known: list[Verb]) -> Iterator[tuple[str, str]]:

@@ -269,6 +269,8 @@ def pages() -> dict[Path, str]:
             NETNS=key_entries("uplink", "netns"),
             LINK=key_entries("link"),
             SHAPE=key_entries("link.shape"),
+            FORWARD=key_entries("forward"),
+            EXPOSE=key_entries("expose"),
             DNS=key_entries("dns"),
             HOSTS=key_entries("dns.hosts"),
             ISOLATION=key_entries("isolation"),

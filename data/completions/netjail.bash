@@ -51,6 +51,15 @@ __netjail_verb() {
         plan)
             flags='--json -h --help'
             values='' places='profile' ;;
+        'port list')
+            flags='--json -h --help'
+            values='' places='profile' ;;
+        'port add')
+            flags='--expose --udp --name --json -h --help'
+            values='--name:none' places='profile none none' ;;
+        'port remove')
+            flags='--forward --expose --udp --json -h --help'
+            values='' places='profile none' ;;
         import)
             flags='--name --replace --description --through --user --json -h --help'
             values='--name:none --description:none --through:profile --user:user' places='file' ;;
@@ -148,6 +157,7 @@ __netjail_kind() {
     case $1 in
         profile) words=$(netjail _complete profiles 2>/dev/null) ;;
         verb) words='run shell ps kill apps up down list status logs graph capture check plan import export profile switch tray open app lab doctor setup demo help' ;;
+        verb) words='run shell ps kill apps up down list status graph capture check plan port import export profile switch tray open app doctor setup demo help' ;;
         =*) words=${1#=} words=${words//,/ } ;;
         user) mapfile -t COMPREPLY < <(compgen -u -- "$cur") ;;
         signal) mapfile -t COMPREPLY < <(compgen -A signal -- "${cur^^}") ;;
@@ -182,6 +192,7 @@ _netjail() {
     while ((i < COMP_CWORD)) && [[ ${COMP_WORDS[i]} == -* ]]; do ((i++)); done
     if ((i == COMP_CWORD)); then
         words='run shell ps kill apps up down list status logs graph capture check plan import export profile switch tray open app lab doctor setup demo help'
+        words='run shell ps kill apps up down list status graph capture check plan port import export profile switch tray open app doctor setup demo help'
         [[ $cur != -* ]] || words='--json --no-ask-password -h --help -V --version'
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
         return
@@ -189,6 +200,7 @@ _netjail() {
     verb=${COMP_WORDS[i++]}
     words=''
     case $verb in
+        port) words='list add remove' ;;
         profile) words='add show edit remove validate' ;;
         switch) words='add list status show edit remove' ;;
         app) words='pin unpin add remove list refresh' ;;

@@ -17,6 +17,7 @@ function __netjail_read
     set -l verb $tokens[1]
     set -e tokens[1]
     if contains -- $verb app lab profile switch; and set -q tokens[1]
+    if contains -- $verb app port profile switch; and set -q tokens[1]
         set verb "$verb $tokens[1]"
         set -e tokens[1]
     end
@@ -104,6 +105,7 @@ complete -c netjail -n "__netjail_at ''" -a graph -d 'draw all networks, as text
 complete -c netjail -n "__netjail_at ''" -a capture -d 'record or show what goes over it (tcpdump)'
 complete -c netjail -n "__netjail_at ''" -a check -d 'find out whether anything leaks'
 complete -c netjail -n "__netjail_at ''" -a plan -d 'show what `up` would do, step by step'
+complete -c netjail -n "__netjail_at ''" -a port -d 'ports: list, add, remove'
 complete -c netjail -n "__netjail_at ''" -a import -d 'make a profile from a VPN provider\'s file'
 complete -c netjail -n "__netjail_at ''" -a export -d 'give a profile back as a wg-quick file'
 complete -c netjail -n "__netjail_at ''" -a profile -d 'profiles: add, show, edit, remove, validate'
@@ -116,6 +118,9 @@ complete -c netjail -n "__netjail_at ''" -a doctor -d 'check that this machine h
 complete -c netjail -n "__netjail_at ''" -a setup -d 'tell polkit, D-Bus, systemd and the shells about netjail'
 complete -c netjail -n "__netjail_at ''" -a demo -d 'see it work, in a network of its own'
 complete -c netjail -n "__netjail_at ''" -a help -d 'explain a verb'
+complete -c netjail -n "__netjail_at port" -a list -d 'list a profile\'s ports, in and out'
+complete -c netjail -n "__netjail_at port" -a add -d 'let the host reach a service inside, or the other way round'
+complete -c netjail -n "__netjail_at port" -a remove -d 'close one'
 complete -c netjail -n "__netjail_at profile" -a add -d 'store a profile written by hand'
 complete -c netjail -n "__netjail_at profile" -a show -d 'print a profile, keys hidden'
 complete -c netjail -n "__netjail_at profile" -a edit -d 'change a profile in your editor'
@@ -221,6 +226,24 @@ complete -c netjail -n "__netjail_place check 0" -a '(__netjail_profiles)'
 complete -c netjail -n "__netjail_options plan" -l json -d 'print one line of JSON instead of text'
 complete -c netjail -n "__netjail_options plan" -s h -l help -d 'this text'
 complete -c netjail -n "__netjail_place plan 0" -a '(__netjail_profiles)'
+
+complete -c netjail -n "__netjail_options 'port list'" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options 'port list'" -s h -l help -d 'this text'
+complete -c netjail -n "__netjail_place 'port list' 0" -a '(__netjail_profiles)'
+
+complete -c netjail -n "__netjail_options 'port add'" -l expose -d 'from inside to the host'
+complete -c netjail -n "__netjail_options 'port add'" -l udp -d 'UDP in place of TCP'
+complete -c netjail -n "__netjail_options 'port add'" -l name -x -d 'what `port list` calls it'
+complete -c netjail -n "__netjail_options 'port add'" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options 'port add'" -s h -l help -d 'this text'
+complete -c netjail -n "__netjail_place 'port add' 0" -a '(__netjail_profiles)'
+
+complete -c netjail -n "__netjail_options 'port remove'" -l forward -d 'from the host to inside'
+complete -c netjail -n "__netjail_options 'port remove'" -l expose -d 'from inside to the host'
+complete -c netjail -n "__netjail_options 'port remove'" -l udp -d 'UDP in place of TCP'
+complete -c netjail -n "__netjail_options 'port remove'" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options 'port remove'" -s h -l help -d 'this text'
+complete -c netjail -n "__netjail_place 'port remove' 0" -a '(__netjail_profiles)'
 
 complete -c netjail -n "__netjail_options import" -l name -x -d 'the profile\'s name (default: the file\'s)'
 complete -c netjail -n "__netjail_options import" -l replace -d 'replace a profile of that name'

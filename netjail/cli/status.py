@@ -109,6 +109,7 @@ def full(status: dict[str, Any], now: float) -> list[tuple[str, list[object]]]:
         ),
         ("links", _links(status)),
         ("lease", _leases(status, now)),
+        ("ports", _ports(status)),
         ("routes", list(status.get("routes") or ())),
         ("DNS", _dns(status.get("dns") or {})),
         ("neighbours", _neighbours(status)),
@@ -225,6 +226,15 @@ def _links(status: dict[str, Any]) -> list[object]:
         else:
             why = "not connected" if link.get("switch") else f"while {link['peer']} is up"
             lines.append([text, Text(f"({why})", "yellow")])
+    return lines
+
+
+def _ports(status: dict[str, Any]) -> list[object]:
+    lines: list[object] = []
+    for port in status.get("ports") or ():
+        sides = ("host", "inside") if port["way"] == "forward" else ("inside", "host")
+        text = f"{port['protocol']} {port['listen']} ({sides[0]}) to {port['to']} ({sides[1]}) "
+        lines.append([text, Text(port["name"], "dim")])
     return lines
 
 

@@ -35,6 +35,14 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         ),
     ),
     (
+        "Ports",
+        (
+            ("port list", "port_list", "list a profile's ports, in and out"),
+            ("port add", "port_add", "let the host reach a service inside, or the other way round"),
+            ("port remove", "port_remove", "close one"),
+        ),
+    ),
+    (
         "Profiles",
         (
             ("import", "import_", "make a profile from a VPN provider's file"),

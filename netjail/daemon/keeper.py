@@ -34,6 +34,10 @@ IDLE_AGAIN_SECONDS = 10.0
 program end."""
 
 
+_LOST = {"ports": "the ports are closed until it is started again"}
+"""What is missing without a process, where that is not the way out."""
+
+
 class Actions(Protocol):
     """What the keeper has done, in a worker, within a turn."""
 
@@ -148,7 +152,8 @@ class Keeper:
         self._failed(name, self._process_names.pop((name, pid), "a process"))
 
     def _failed(self, name: str, process: str) -> None:
-        reason = f"{process} has ended unexpectedly; nothing can leave until it is started again"
+        lost = _LOST.get(process, "nothing can leave until it is started again")
+        reason = f"{process} has ended unexpectedly; {lost}"
         # Not while an operation is about it: that one finds out by itself.
         if self._registry.move(name, "failed", reason, only_from=("up", "degraded")):
             log.warning(f"{name}: {reason}")

@@ -23,6 +23,7 @@ from netjail.daemon.keeper import Keeper
 from netjail.daemon.launching import Launcher
 from netjail.daemon.loop import Loop
 from netjail.daemon.operations import Operations, internal
+from netjail.daemon.porting import Porting
 from netjail.daemon.queries import QUERIES, Queries
 from netjail.daemon.rights import Grant, Rights
 from netjail.daemon.rooms import Adopted, Rooms
@@ -37,7 +38,7 @@ CALLS_PER_USER = 32
 """Requests that one user may have going on, on both faces together; root has no such limit."""
 
 
-class Manager:
+class Manager(Porting):
     def __init__(
         self,
         loop: Loop,

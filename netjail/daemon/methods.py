@@ -12,6 +12,7 @@ from netjail.errors import NetjailError
 from netjail.uplinks import login
 
 TEXT_MAX = 1 << 20
+SHORT_MAX = 200
 WAIT_MAX = 3600
 PIDS_MAX = 4096
 PROFILES_MAX = 4096
@@ -70,6 +71,13 @@ def _text(name: str, value: Any) -> str:
     except UnicodeEncodeError:
         raise _bad(name, "Unicode text (it has a lone surrogate)") from None
     return value
+
+
+def _short(name: str, value: Any) -> str:
+    text = _text(name, value)
+    if len(text) > SHORT_MAX:
+        raise _bad(name, f"a text of at most {SHORT_MAX} characters")
+    return text
 
 
 def _bool(name: str, value: Any) -> bool:
@@ -224,6 +232,25 @@ METHODS: dict[str, Method] = {
             "snap": Param(_int(0, 262144), default=0),
             "count": Param(_int(0, 1 << 31), default=0),
             "live": Param(_bool, default=False),
+        },
+    ),
+    "port.list": Method({"profile": Param(_profile)}),
+    "port.add": Method(
+        {
+            "profile": Param(_profile),
+            "way": Param(_one_of("forward", "expose"), default="forward"),
+            "listen": Param(_short),
+            "to": Param(_or_null(_short), default=None),
+            "protocol": Param(_one_of("tcp", "udp"), default="tcp"),
+            "name": Param(_short, default=""),
+        },
+    ),
+    "port.remove": Method(
+        {
+            "profile": Param(_profile),
+            "way": Param(_or_null(_one_of("forward", "expose")), default=None),
+            "listen": Param(_short),
+            "protocol": Param(_one_of("tcp", "udp"), default="tcp"),
         },
     ),
     "profile.add": Method(

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from netjail import names
-from netjail.daemon import programs
+from netjail.daemon import portwords, programs
 from netjail.daemon.rooms import Rooms, Store
 from netjail.daemon.state import Entry, Registry
 from netjail.daemon.switches import Switches
@@ -105,6 +105,10 @@ class Queries:
             inside = self._rooms.engine.programs([profile])
             status["programs"] = [programs.as_dict(each) for each in inside]
         return {"profile": status}
+
+    def ports(self, profile: str) -> dict[str, Any]:
+        self._must_exist(profile)
+        return portwords.listing(self._rooms, self._registry, profile)
 
     def ps(self, profile: str | None) -> dict[str, Any]:
         if profile is None:
@@ -292,6 +296,7 @@ def _wanted_status(entry: Entry, profile: Profile | None) -> dict[str, Any]:
             }
             for link in (profile.links if profile is not None else ())
         ],
+        "ports": [port._asdict() for port in (profile.ports if profile is not None else ())],
         "programs": [],
         "processes": [],
     }
@@ -306,6 +311,7 @@ QUERIES: dict[str, Callable[..., dict[str, Any]]] = {
     "graph": Queries.graph,
     "plan": Queries.plan,
     "doctor": Queries.doctor,
+    "port.list": Queries.ports,
     "profile.get": Queries.get,
     "profile.check": Queries.check,
     "switch.list": lambda queries: queries.switches.list_all(),

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from netjail import names
-from netjail.daemon import capturing, drawing
+from netjail.daemon import capturing, drawing, portwords
 from netjail.daemon.authorise import Need, Peer
 from netjail.daemon.rooms import Rooms
 from netjail.daemon.state import Registry
@@ -78,6 +78,9 @@ class Rights:
             "down": self._down,
             "kill": self._kill,
             "capture": self._capture,
+            "port.list": self._look,
+            "port.add": self._port_add,
+            "port.remove": self._port,
             "profile.add": self._add,
             "profile.get": self._get,
             "profile.remove": self._remove,
@@ -221,6 +224,19 @@ class Rights:
         own = alone and not self._others(uid, name, None)
         action = names.ACTION_RUN if own else names.ACTION_CAPTURE
         return Grant((Need(action, name, facts.kind),), {**params, "uid": uid})
+
+    def _port_add(self, uid: int, params: Params) -> Grant:
+        """Of what any user can do by himself, as for changing the profile; else of the host's."""
+        port = portwords.read(params)
+        if portwords.harmless(port):
+            return self._port(uid, params)
+        facts = self._seen(uid, params["profile"])
+        return Grant((Need(names.ACTION_MANAGE, facts.name, facts.kind),), params)
+
+    def _port(self, uid: int, params: Params) -> Grant:
+        facts = self._seen(uid, params["profile"])
+        action = names.ACTION_MANAGE_OWN if _own(uid, facts) else names.ACTION_MANAGE
+        return Grant((Need(action, facts.name, facts.kind),), params)
 
     def _get(self, uid: int, params: Params) -> Grant:
         facts = self._seen(uid, params["name"])
@@ -369,7 +385,7 @@ def _harmless(profile: Profile) -> bool:
     """Whether a profile takes nothing of the host but a port for its encrypted packets, and that
     only while its user is there; and joins no network but its own: who is on a link may be
     anybody's profile."""
-    if profile.links or profile.autostart:
+    if profile.links or profile.autostart or not all(map(portwords.harmless, profile.ports)):
         return False
     uplink = profile.uplink
     if isinstance(uplink, WireGuard):

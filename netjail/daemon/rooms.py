@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from netjail import names
 from netjail.errors import NetjailError
-from netjail.profile.model import Profile
+from netjail.profile.model import Port, Profile
 from netjail.uplinks.login import Login
 
 if TYPE_CHECKING:
@@ -60,6 +60,17 @@ class Adopted(Protocol):
     def since(self) -> float: ...
     @property
     def through(self) -> str | None: ...
+
+
+class LivePort(Protocol):
+    @property
+    def port(self) -> Port: ...
+    @property
+    def connections(self) -> int | None: ...
+    @property
+    def served(self) -> int | None: ...
+    @property
+    def added(self) -> bool: ...
 
 
 class Step(Protocol):
@@ -153,6 +164,16 @@ class Engine(Protocol):
 
     def follow(self, name: str) -> bool:
         """Take up what the processes of a jail have to say. Whether anything has changed."""
+        ...
+
+    def ports(self, name: str) -> Sequence[LivePort] | None:
+        """The ports of a jail that is up; None: it is not."""
+        ...
+
+    def change_ports(
+        self, name: str, add: Collection[Port] = ..., remove: Collection[Port] = ...
+    ) -> Sequence[Process]:
+        """Change them, not its file. The processes that serve the jail now."""
         ...
 
     def write_again(self) -> None:

@@ -15,6 +15,7 @@ from netjail.engine import following, healing, record, wg
 from netjail.engine.clientanswers import ClientAnswers
 from netjail.engine.context import Context
 from netjail.engine.liveness import Liveness, Look, doubt, judge
+from netjail.engine.portanswers import PortAnswers
 from netjail.engine.record import Record, Records
 from netjail.engine.tunnels import Tunnels
 from netjail.profile.model import Profile
@@ -27,7 +28,7 @@ def _silent(_text: str) -> None:
     pass
 
 
-class Answers:
+class Answers(PortAnswers):
     """What `api.Engine` is besides."""
 
     _records: Records

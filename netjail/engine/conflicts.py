@@ -7,7 +7,7 @@ import os
 from collections.abc import Collection
 
 from netjail import names
-from netjail.engine import ns
+from netjail.engine import ns, portset
 from netjail.engine.netlink import is_foreign
 from netjail.engine.record import Records
 from netjail.errors import NetjailError
@@ -30,7 +30,9 @@ def check(profile: str, wanted: Collection[Resource], records: Records) -> None:
 
 
 def check_links(profile: str, wanted: Collection[Resource], records: Records) -> None:
-    """No two on a switch may have an address in common. (A profile that is down is not asked.)"""
+    """No two on a switch may have an address in common. (A profile that is down is not asked.)
+    And nobody else may listen where a port of the profile's is to."""
+    portset.check(profile, wanted, records)
     ports = [resource for resource in wanted if isinstance(resource, SwitchPort)]
     if not ports:
         return

@@ -19,6 +19,7 @@ from netjail.engine import (
     ns,
     ovs,
     pinned,
+    portset,
     veth,
     view,
     wg,
@@ -53,6 +54,7 @@ from netjail.uplinks.wanted_links import (
     SwitchPort,
     SwitchUplink,
 )
+from netjail.uplinks.wanted_ports import PortSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,7 @@ _DRIVERS: dict[type, Driver] = {
     BridgePort: Driver(lan.port_present, lan.apply_port, lan.undo_port),
     Station: Driver(lan.station_present, lan.apply_station, lan.undo_station),
     DhcpClient: Driver(dhcp.present, dhcp.apply, dhcp.undo),
+    PortSet: Driver(portset.present, portset.apply, portset.undo),
     VpnClient: Driver(clients.present, clients.apply, clients.undo),
 }
 

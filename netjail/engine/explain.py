@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from netjail import names
-from netjail.engine import explain_lan, explain_links, nft
+from netjail.engine import explain_lan, explain_links, explain_ports, nft
 from netjail.uplinks.wanted import (
     DnsRelay,
     Files,
@@ -33,6 +33,7 @@ from netjail.uplinks.wanted_links import (
     SwitchPort,
     SwitchUplink,
 )
+from netjail.uplinks.wanted_ports import PortSet
 
 _UNDO = {
     Netns: "remove the network namespace",
@@ -52,6 +53,7 @@ _UNDO = {
     VpnClient: "end the VPN's client and remove its interface",
     DhcpPort: "unplug the DHCP server from the switch",
     DhcpServer: "stop the DHCP server",
+    PortSet: "close its ports",
 }
 
 
@@ -108,6 +110,8 @@ def _making(resource: Resource) -> tuple[str, list[str]]:
             return _wireguard(resource)
         case VpnClient():
             return _client(resource)
+        case PortSet():
+            return explain_ports.making(resource)
         case AdoptedNetns() | HostDevice() | ChildLink() | BridgePort() | Station() | DhcpClient():
             return explain_lan.making(resource)
         case _:

@@ -13,13 +13,13 @@ from collections.abc import Callable
 from ipaddress import IPv4Network, ip_address
 
 from netjail import names
-from netjail.engine import hostdns, ns, process, sysctl, toldfile
+from netjail.engine import hostdns, ns, portfile, process, sysctl, toldfile
 from netjail.engine.lanfacts import LanFacts
 from netjail.engine.netlink import Socket, index_of
 from netjail.engine.record import Record, Records
 from netjail.errors import NetjailError
 from netjail.profile import store, switches
-from netjail.profile.model import Address, Endpoint, Profile
+from netjail.profile.model import Address, Endpoint, Port, Profile
 from netjail.profile.switch import Switch
 from netjail.uplinks.facts import HostDns, Subnet, Told
 
@@ -151,6 +151,10 @@ class HostFacts(LanFacts):
     def told(self, profile: str) -> Told:
         """As it was written down when it was applied."""
         return toldfile.read(profile)
+
+    def port_changes(self, profile: str) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
+        """As portfile has it."""
+        return portfile.read(profile)
 
     def has_ipv6(self) -> bool:
         """False with ipv6.disable=1 (no such directory) and with disable_ipv6 = 1."""

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from netjail import names
-from netjail.engine import held, ns, plan, process, wg
+from netjail.engine import explain_ports, held, ns, plan, process, wg
 from netjail.engine.hostfacts import HostFacts, Subnets
 from netjail.engine.netlink import NetlinkError, Socket
 from netjail.engine.process import Process
@@ -29,6 +29,7 @@ from netjail.leaks.model import Facts, Held, Link, Route
 from netjail.profile.model import Profile, Veth
 from netjail.uplinks.wanted import Files, Masquerade, Resource, VethPair, VpnClient, WireGuardDevice
 from netjail.uplinks.wanted_lan import AdoptedNetns
+from netjail.uplinks.wanted_ports import PortSet
 
 TUNNELS = frozenset({"wireguard", "openvpn", "openconnect"})
 HELD_SECONDS = 5.0
@@ -90,6 +91,7 @@ def read(
         tunnel=record.kind in TUNNELS,
         held=held_,
         strangers=_strangers(record.profile, programs),
+        ports=explain_ports.sentences(record.find(PortSet)),
         partly=("not all programs inside could be looked at",) if partly else (),
         **_tunnel(record),
     )

@@ -9,6 +9,7 @@ from typing import Literal
 
 from netjail.engine import explain
 from netjail.uplinks.wanted import Files, Netns, Resource, VpnClient, WireGuardDevice
+from netjail.uplinks.wanted_ports import PortSet
 
 _WITH_SECRETS = (WireGuardDevice, VpnClient)
 
@@ -31,19 +32,22 @@ def difference(
     """Steps that lead from `standing` (as recorded), of which `missing` is gone, to `wanted`.
 
     Removal comes first, last made first; then making, in the wanted order. The namespace is never
-    removed here: programs live in it. Files are updated in place, because programs read them.
+    removed here: programs live in it. Files and ports are updated in place, because programs read
+    the ones and are connected by the others.
     """
     keep = {resource for resource in wanted if resource in standing and resource not in missing}
+    in_place = tuple({PortSet} & {type(resource) for resource in wanted})
+    stays = (Netns, Files, *in_place)
     steps = [
         Step("remove", resource)
         for resource in reversed(standing)
-        if resource not in keep and not isinstance(resource, Netns | Files)
+        if resource not in keep and not isinstance(resource, stays)
     ]
-    had_files = any(isinstance(resource, Files) for resource in standing)
+    had = {type(resource) for resource in standing} & {Files, PortSet}
     for resource in wanted:
         if resource in keep:
             continue
-        update = isinstance(resource, Files) and had_files
+        update = type(resource) in had
         steps.append(Step("update" if update else "make", resource))
     return steps
 

@@ -105,22 +105,23 @@ def start(
     *,
     cwd: str = "/",
     stdout: int | None = None,
-    stdin: str | None = None,
+    stdin: str | int | None = None,
 ) -> Process:
     """Start a program in the calling thread's namespace, in a session of its own, logging to `log`.
 
     It keeps no descriptor of ours but the log and, where that is not its standard output as well,
     the file open as `stdout`, so that nobody waits on a pipe it holds. `stdin`: what it may read
-    there, from memory that belongs to no file system.
+    there, from memory that belongs to no file system; or a descriptor, which stays the caller's.
     """
     argv = [program(argv[0]), *argv[1:]]
     fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     given = None
     try:
-        given = None if stdin is None else _in_memory(stdin)
+        given = _in_memory(stdin) if isinstance(stdin, str) else None
+        instead = stdin if isinstance(stdin, int) else subprocess.DEVNULL
         child = subprocess.Popen(
             argv,
-            stdin=subprocess.DEVNULL if given is None else given,
+            stdin=instead if given is None else given,
             stdout=fd if stdout is None else stdout,
             stderr=fd,
             cwd=cwd,

@@ -19,6 +19,7 @@ from netjail.profile.model import (
     Macvlan,
     OpenConnect,
     OpenVpn,
+    Port,
     Profile,
     Veth,
     WireGuard,
@@ -32,6 +33,7 @@ from netjail.uplinks.wanted import (
     WireGuardDevice,
 )
 from netjail.uplinks.wanted_links import CrossLink, SwitchPort
+from netjail.uplinks.wanted_ports import PortSet
 
 NUD = {
     0x01: "INCOMPLETE", 0x02: "REACHABLE", 0x04: "STALE", 0x08: "DELAY", 0x10: "PROBE",
@@ -58,10 +60,13 @@ def read(record: Record | None, profile: Profile | None) -> dict[str, Any]:
         "links": [],
         "processes": [],
         "leases": [],
+        "ports": [],
     }
     if record is None or not up:
         return result
     result["processes"] = [{"name": p.name, "pid": p.pid} for p in record.processes if p.alive()]
+    wanted: PortSet | None = record.find(PortSet)
+    result["ports"] = [Port(*p)._asdict() for p in wanted.ports] if wanted is not None else []
     files = record.find(Files)
     servers, search = hostdns.parse(_text(f"{names.view_dir(record.profile)}/dns/resolv.conf"))
     result["dns"].update(servers=list(servers), search=list(search), origin=files.origin)

@@ -281,6 +281,14 @@ CODES: dict[str, Code] = {
         "such a library sees and may divert what the programs send (proxychains does)",
         "start the program without it: env -u LD_PRELOAD ...",
     ),
+    "ports": Code(
+        AROUND,
+        "ports",
+        INFO,
+        "single services that the profile, or somebody since it is up, has opened on purpose: by "
+        "them programs inside and on the host can talk, and nothing else can",
+        "close what you do not want: netjail port remove NAME PORT",
+    ),
     "session-bus": Code(
         AROUND,
         "session bus",

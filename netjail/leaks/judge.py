@@ -312,6 +312,8 @@ def _around(inside: Seen, facts: Facts) -> Iterator[Finding]:
         yield Finding("held-socket", level, f"{who}, has one as descriptor {held.fd}: {held.what}")
     if not facts.held:
         yield Finding("held-socket", OK, "no program inside has one")
+    for text in facts.ports:
+        yield Finding("ports", INFO, text)
     for text in facts.strangers:
         yield Finding("program-view", WARNING, text)
     for name, value in inside.env.items():

@@ -180,6 +180,7 @@ class Facts:
     overhead: int = 0
     held: tuple[Held, ...] = ()
     strangers: tuple[str, ...] = ()
+    ports: tuple[str, ...] = ()
     partly: tuple[str, ...] = ()
 
 

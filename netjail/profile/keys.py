@@ -13,6 +13,7 @@ from netjail.profile.checks import DESCRIPTION_MAX, MTU_MAX, MTU_MIN
 from netjail.profile.key import Key, KeySet, Type, choice
 from netjail.profile.lankeys import LAN, LAN_JAIL_IFS, LAN_KEYS, LAN_KINDS
 from netjail.profile.linkkeys import LINK_KEYS
+from netjail.profile.portkeys import PORT_KEYS
 from netjail.profile.shaping import SHAPE_KEYS
 from netjail.profile.tunnelkeys import TUNNEL_KEYS
 
@@ -224,6 +225,7 @@ KEYS: tuple[Key, ...] = (
     ),
     *LINK_KEYS,
     *SHAPE_KEYS,
+    *PORT_KEYS,
     Key(
         "dns.mode",
         DNS_MODE,
@@ -260,6 +262,8 @@ SECTIONS = {
     "uplink.peer": "[[uplink.peer]]",
     "link": "[[link]]",
     "link.shape": "[link.shape]",
+    "forward": "[[forward]]",
+    "expose": "[[expose]]",
     "dns": "[dns]",
     "dns.hosts": "[dns.hosts]",
     "isolation": "[isolation]",
@@ -267,8 +271,7 @@ SECTIONS = {
 """Tables, by dotted name, with how they are written."""
 
 LATER = {
-    "forward": "ports forwarded into a jail",
-    "expose": "services of a jail shown to the host",
+    **LINK_LATER,
     "dhcp": "a DHCP server of netjail's",
 }
 """Top-level keys that are recognised and refused with "not yet", with what they will be."""

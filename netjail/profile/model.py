@@ -12,7 +12,7 @@ from ipaddress import (
     IPv6Interface,
     IPv6Network,
 )
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 Address = IPv4Address | IPv6Address
 Interface = IPv4Interface | IPv6Interface
@@ -302,6 +302,20 @@ class Link:
         return self.addresses if isinstance(self.addresses, tuple) else ()
 
 
+class Port(NamedTuple):
+    """One service that is reached across the jail's wall. All texts, so that a record holds it.
+
+    `way` "forward": from the host into the jail, "expose": from the jail to the host. `listen` and
+    `to`: address and port, "localhost" for the loopback of either family; `to` may be "unix:/path".
+    """
+
+    way: str
+    protocol: str
+    listen: str
+    to: str
+    name: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Isolation:
     """What programs get besides the network. `dbus`: the session bus through a filter."""
@@ -322,6 +336,7 @@ class Profile:
     links: tuple[Link, ...] = ()
     autostart: bool = False
     isolation: Isolation = Isolation()
+    ports: tuple[Port, ...] = ()
 
     @property
     def through(self) -> str | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from typing import Any
 
-from netjail.profile import checks, keys, lans, links, tunnels
+from netjail.profile import checks, keys, lans, links, ports, tunnels
 from netjail.profile.checks import Bad
 from netjail.profile.model import (
     Address,
@@ -367,6 +367,7 @@ def read_profile(name: str, raw: Mapping[str, Any], report: Report) -> Profile |
         report.problem(("link",), "would change the namespace, which is somebody else's")
     elif found_links and uplink is not None and dns is not None:
         links.judge(found_links, uplink, dns, report)
+    found_ports = ports.read_ports(raw, report)
     raw_isolation = subtable(raw, "isolation", report)
     isolation = table(raw_isolation or {}, "isolation", None, ("isolation",), report)
     if report.bad() or uplink is None or dns is None:
@@ -387,4 +388,5 @@ def read_profile(name: str, raw: Mapping[str, Any], report: Report) -> Profile |
         links=found_links,
         autostart=values.get("autostart", False),
         isolation=Isolation(dbus=isolation.get("dbus", False)),
+        ports=found_ports,
     )

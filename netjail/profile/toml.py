@@ -9,7 +9,7 @@ from typing import Any
 
 from netjail import names
 from netjail.errors import NetjailError
-from netjail.profile import keys, links, schema, tunnels
+from netjail.profile import keys, links, ports, schema, tunnels
 from netjail.profile.lines import Locator
 from netjail.profile.model import (
     Dns,
@@ -104,6 +104,9 @@ def dump(profile: Profile) -> str:
         raw["isolation"] = {"dbus": True}
     if profile.links:
         raw["link"] = [links.dump(link) for link in profile.links]
+    for way in ("forward", "expose"):
+        if rows := ports.dump(profile.ports, way):
+            raw[way] = rows
     # certificates over several lines, as everybody has them
     return tomli_w.dumps(raw, multiline_strings=isinstance(profile.uplink, OpenVpn | OpenConnect))
 

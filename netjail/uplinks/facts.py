@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from netjail.profile.model import Address, Endpoint, Profile
+from netjail.profile.model import Address, Endpoint, Port, Profile
 from netjail.profile.switch import Switch
 
 
@@ -87,6 +87,9 @@ class Facts(Protocol):
 
     def told(self, profile: str) -> Told:
         """What the server of a VPN that is up has said last; empty before it has said anything."""
+
+    def port_changes(self, profile: str) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
+        """Ports that were added to a jail since it is up, and those that were removed."""
 
     def has_ipv6(self) -> bool:
         """False where the kernel runs with ipv6.disable=1 or the like."""

@@ -30,6 +30,7 @@ from netjail.uplinks import (
     none,
     openconnect,
     openvpn,
+    portset,
     switch,
     veth,
     wireguard,
@@ -64,9 +65,16 @@ def describe(profile: Profile, facts: Facts) -> tuple[Resource, ...]:
             own = switch.describe(profile, uplink, facts)
         case ForeignNetns() as uplink:
             own = netns.describe(profile, uplink, facts)
-            return (AdoptedNetns(uplink.name), files(profile, facts), *own)
+            shared = (AdoptedNetns(uplink.name), files(profile, facts), *own)
+            return (*shared, *portset.describe(profile, facts))
     further = links.describe(profile, facts) if profile.links else ()
-    return (Netns(names.netns_name(profile.name)), files(profile, facts), *own, *further)
+    return (
+        Netns(names.netns_name(profile.name)),
+        files(profile, facts),
+        *own,
+        *further,
+        *portset.describe(profile, facts),
+    )
 
 
 def files(profile: Profile, facts: Facts) -> Files:

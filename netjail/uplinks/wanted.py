@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from netjail.uplinks import wanted_dhcp, wanted_lan, wanted_links
+from netjail.uplinks import wanted_dhcp, wanted_lan, wanted_links, wanted_ports
 from netjail.uplinks.login import Ask, Login
 
 
@@ -142,6 +142,7 @@ Resource = (
     | wanted_links.LinkResource
     | wanted_lan.LanResource
     | wanted_dhcp.DhcpResource
+    | wanted_ports.PortResource
 )
 
 _KINDS: dict[str, type] = {
@@ -158,6 +159,7 @@ _KINDS: dict[str, type] = {
         *wanted_links.KINDS,
         *wanted_lan.KINDS,
         *wanted_dhcp.KINDS,
+        *wanted_ports.KINDS,
     )
 }
 _SECRET = frozenset({"config", "login", "asks"})

@@ -22,7 +22,8 @@ ROOMS: dict[str, set[str]] = {
     "profile": BASE,
     "uplinks": BASE | {"profile"},
     "leaks": BASE,
-    "engine": BASE | {"profile", "uplinks", "launch", "leaks"},  # launch.syscalls
+    "ports": set(),  # programs of their own: the standard library only
+    "engine": BASE | {"profile", "uplinks", "launch", "leaks", "ports"},  # launch.syscalls
     "launch": {"names", "errors"},
     "daemon": BASE | {"profile", "uplinks", "engine", "launch", "leaks"},
     "activation": BASE,

@@ -122,6 +122,18 @@ SWITCH = {
 }
 CHECK = {"code": TEXT, "title": TEXT, "status": TEXT, "text": TEXT, "hint": MAYBE_TEXT}
 
+PORT = {
+    "way": TEXT,
+    "protocol": TEXT,
+    "listen": TEXT,
+    "to": TEXT,
+    "name": TEXT,
+    "open": FLAG,
+    "connections": MAYBE_NUMBER,
+    "served": MAYBE_NUMBER,
+    "added": FLAG,
+}
+
 CONTRACT: dict[str, Any] = {
     "list": {"profiles": [{**LISTED, "programs": int}]},
     "status": {"profile": MAYBE_TEXT, "profiles": [STATUS]},
@@ -266,6 +278,9 @@ CONTRACT: dict[str, Any] = {
     "profile show": {"profile": TEXT, "text": TEXT},
     "profile edit": {"profile": TEXT, "changed": FLAG, "warnings": [TEXT]},
     "profile remove": {"removed": [TEXT]},
+    "port list": {"profile": TEXT, "state": TEXT, "ports": [PORT]},
+    "port add": {"profile": TEXT, "port": PORT, "changed": FLAG},
+    "port remove": {"profile": TEXT, "removed": [PORT]},
     "switch list": {
         "switches": [
             {
@@ -389,6 +404,9 @@ def files(
         "profile.add": {"profile": "vpn", "warnings": ["w"]},
         "profile.check": {"warnings": []},
         "profile.remove": {},
+        "port.list": sample(CONTRACT["port list"]),
+        "port.add": sample(CONTRACT["port add"]),
+        "port.remove": sample(CONTRACT["port remove"]),
         "switch.list": sample(CONTRACT["switch list"]),
         "switch.status": {"switch": sample(SWITCH)},
         "switch.get": {"name": "lab", "text": "version = 1\n"},
@@ -433,6 +451,9 @@ def files(
         "profile edit": ["vpn"],
         "profile remove": ["vpn"],
         "profile validate": [str(toml)],
+        "port list": ["vpn"],
+        "port add": ["vpn", "9091"],
+        "port remove": ["vpn", "9091"],
         "switch list": [],
         "switch status": [],
         "switch add": [str(toml)],
@@ -473,7 +494,8 @@ OWN = ("profile validate", "lab validate", "setup", "apps")
 def test_error(verb: str, files: dict[str, list[str]], cli) -> None:
     error = NetjailError("no-helper", "It is\x1b gone.", None, ("a", "b"))
     cli.client.answers = dict.fromkeys(cli.client.answers, error)
-    words = files[verb] if verb == "capture" else files[verb][:1]
+    whole = verb in {"capture", "port add", "port remove"}
+    words = files[verb] if whole else files[verb][:1]
     assert cli(*verb.split(" "), *words, "--json") == 1
     assert cli.out.count("\n") == 1
     assert "\x1b" not in cli.out

@@ -22,6 +22,7 @@ from netjail.profile.model import (
     OpenConnect,
     OpenVpn,
     Peer,
+    Port,
     Profile,
     Shape,
     SwitchUplink,
@@ -42,7 +43,12 @@ def test_every_field_of_the_model_has_a_key() -> None:
     def leaves(section: str, kind: str | None = None) -> set[str]:
         return set(keys.leaves(section, kind))
 
-    assert leaves("") - {"version"} == fields(Profile) - {"name"} - {"links"} | {"link"}
+    assert leaves("") - {"version"} == fields(Profile) - {"name", "links", "ports"} | {
+        "link",
+        "forward",
+        "expose",
+    }
+    assert leaves("forward") == leaves("expose") == set(Port._fields) - {"way"}
     renamed = {"addresses": "address", "gateways": "gateway"}
     assert leaves("link") == {renamed.get(f, f) for f in fields(Link)}
     assert leaves("link.shape") == fields(Shape)

@@ -155,8 +155,8 @@ def test_one_problem(old: str, new: str, says: str) -> None:
 
 
 ADDED = [
-    ("[[forward]]\n", "forward: .*not yet"),
-    ("[[expose]]\n", "expose: .*not yet"),
+    ("[[forward]]\n", "forward#1.listen: is missing"),
+    ("[[expose]]\n", "expose#1.listen: is missing"),
     ("[dhcp]\n", "dhcp: .*not yet"),
     ("[forwards]\n", "unknown key"),
     ("[dns]\nmode = 'host'\n", 'makes no sense with an uplink of kind "wireguard"'),

@@ -10,7 +10,17 @@ from ipaddress import ip_address, ip_interface, ip_network
 import pytest
 
 from netjail.errors import NetjailError
-from netjail.profile.model import Address, Dns, Endpoint, NoUplink, Peer, Profile, Veth, WireGuard
+from netjail.profile.model import (
+    Address,
+    Dns,
+    Endpoint,
+    NoUplink,
+    Peer,
+    Port,
+    Profile,
+    Veth,
+    WireGuard,
+)
 from netjail.uplinks import registry, wireguard
 from netjail.uplinks.facts import HostDns, Subnet
 from netjail.uplinks.naming import host_interface
@@ -34,6 +44,8 @@ class FakeFacts:
     """A host that is all answers: stands in for the kernel, where only descriptions are tested."""
 
     addresses: dict[str, str] = field(default_factory=dict)
+    added: tuple[Port, ...] = ()
+    removed: tuple[Port, ...] = ()
     mtu: int = 1500
     ipv6: bool = True
     host_dns: HostDns = field(default_factory=lambda: ORDINARY_DNS)
@@ -59,6 +71,9 @@ class FakeFacts:
 
     def dns(self) -> HostDns:
         return self.host_dns
+
+    def port_changes(self, profile: str) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
+        return self.added, self.removed
 
     def has_ipv6(self) -> bool:
         return self.ipv6

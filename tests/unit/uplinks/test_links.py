@@ -20,6 +20,9 @@ from netjail.uplinks.wanted_links import CrossLink, SwitchPort
 class Facts:
     """Other profiles and switches, from tables."""
 
+    def port_changes(self, _profile: str) -> tuple[tuple[()], tuple[()]]:
+        return (), ()
+
     def __init__(self, *known: Profile | Switch) -> None:
         self.profiles = {each.name: each for each in known if isinstance(each, Profile)}
         self.switches = {each.name: each for each in known if isinstance(each, Switch)}
