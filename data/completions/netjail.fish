@@ -16,8 +16,7 @@ function __netjail_read
     set -q tokens[1]; or return
     set -l verb $tokens[1]
     set -e tokens[1]
-    if contains -- $verb app lab profile switch; and set -q tokens[1]
-    if contains -- $verb app port profile switch; and set -q tokens[1]
+    if contains -- $verb app lab port profile switch; and set -q tokens[1]
         set verb "$verb $tokens[1]"
         set -e tokens[1]
     end

@@ -271,7 +271,6 @@ SECTIONS = {
 """Tables, by dotted name, with how they are written."""
 
 LATER = {
-    **LINK_LATER,
     "dhcp": "a DHCP server of netjail's",
 }
 """Top-level keys that are recognised and refused with "not yet", with what they will be."""

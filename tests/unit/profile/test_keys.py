@@ -95,7 +95,7 @@ def test_the_reference_is_up_to_date() -> None:
     assert reference.update(text) == text, "run: python3 -m netjail.profile.reference docs/*.md"
     blocks = set(re.findall("<!-- keys: (.*?) -->", text))
     wanted = {"top", "kinds", "uplink.peer", "link", "link.shape", "dns", "dns modes"}
-    wanted |= {"dns.hosts", "later", "isolation"}
+    wanted |= {"dns.hosts", "later", "isolation", "forward", "expose"}
     assert blocks == wanted | {f"uplink {k}" for k in keys.KINDS if k != "none"}
 
 
