@@ -18,7 +18,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from conftest import ROOT, Netjail, TestStage
+from teststage import ROOT, Netjail, TestStage
 from vpnservers import OpenVpnServer
 
 from netjail.demo.nodes import wait_until

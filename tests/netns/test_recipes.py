@@ -31,7 +31,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from conftest import ROOT, TestStage
+from teststage import ROOT, TestStage
 
 from netjail.demo.stage import which
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import fake_engine
 import pytest
-from conftest import Stage
+from manager_stage import Stage
 
 from netjail.daemon import methods
 from netjail.errors import NetjailError

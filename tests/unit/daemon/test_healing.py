@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Stage, turn_until
 from fake_engine import profile
+from manager_stage import Stage, turn_until
 
 from netjail.daemon import healer
 from netjail.daemon.journal import FILE_MAX, LINES_MAX, Journal

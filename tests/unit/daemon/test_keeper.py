@@ -8,8 +8,8 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-from conftest import Stage
 from fake_engine import FakeAdopted, FakeProcess, FakeProgram, profile
+from manager_stage import Stage
 
 from netjail.daemon import healer, keeper, programs
 from netjail.errors import NetjailError

@@ -6,8 +6,8 @@ from __future__ import annotations
 import os
 
 import pytest
-from conftest import Stage
 from fake_engine import FakeAdopted, FakeProgram, profile
+from manager_stage import Stage
 
 from netjail.daemon.authorise import Peer
 from netjail.errors import NetjailError

@@ -11,9 +11,9 @@ from typing import Any
 
 import fake_engine
 import pytest
-from conftest import Stage
 from hypothesis import given
 from hypothesis import strategies as st
+from manager_stage import Stage
 
 from netjail import names
 from netjail.daemon import methods, origin, rights

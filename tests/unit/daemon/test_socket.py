@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Stage
 from fake_engine import profile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from manager_stage import Stage
 
 from netjail.daemon.socket_face import Limits, SocketFace
 from netjail.errors import NetjailError
