@@ -4,7 +4,8 @@
 #
 # Installs what is missing: packages by apt, and ruff, mypy and wgconfig into a Python environment
 # in /var/cache/netjail-tests (root) or .venv (anybody else). Needs no network once that is done.
-# --quick leaves out the tests marked slow.
+# --quick leaves out the tests marked slow. Four at a time, file by file (most of them wait for
+# something); NETJAIL_TESTS_WORKERS=0: one after the other.
 # Without root: no packages are installed and no network is tested; each skip says so.
 set -euo pipefail
 umask 022
@@ -23,7 +24,7 @@ words=()
 for word; do
     case $word in
     -h | --help)
-        sed -n '3,9s/^# \{0,1\}//p' "$0"
+        sed -n '3,10s/^# \{0,1\}//p' "$0"
         exit 0
         ;;
     --quick) quick=yes ;;
@@ -36,7 +37,7 @@ if [ "$(id -u)" = 0 ]; then
     root=yes
     packages=(python3 python3-venv python3-pip python3-setuptools python3-wheel
         python3-pyroute2 python3-nftables python3-tomli-w python3-xdg
-        python3-pytest python3-hypothesis python3-pexpect
+        python3-pytest python3-pytest-xdist python3-hypothesis python3-pexpect
         iproute2 util-linux nftables wireguard-tools wireguard-go dnsmasq-base
         curl tcpdump ca-certificates iputils-ping bind9-dnsutils
         openvswitch-switch openvpn openconnect udhcpc iw
@@ -124,6 +125,10 @@ check "ruff format" "$venv/bin/ruff" format --quiet --check --extend-exclude pac
 check "mypy" "$venv/bin/python" -m mypy
 marks=()
 [ "$quick" = no ] || marks=(-m "not slow")
+workers=${NETJAIL_TESTS_WORKERS:-4}
+if [ "$workers" != 0 ] && "$venv/bin/python" -c 'import xdist' 2>/dev/null; then
+    marks+=(-n "$workers" --dist loadfile)
+fi
 check "pytest" "$venv/bin/python" -m pytest -ra -o faulthandler_timeout=300 ${marks[@]+"${marks[@]}"} ${words[@]+"${words[@]}"}
 
 if [ ${#failed[@]} -gt 0 ]; then

@@ -292,6 +292,7 @@ def pid_of_helper(world: World) -> int:
     raise AssertionError("no helper stays")
 
 
+@pytest.mark.slow
 def test_commands_while_helpers_come_and_go(activated: World) -> None:
     """A command that meets a helper as it ends goes on with the next one, by itself."""
     with another(polkit=False) as world:

@@ -145,6 +145,7 @@ def test_nobody_has_got_what_is_not_theirs(
     assert open_files < 60, open_files
 
 
+@pytest.mark.slow
 def test_nothing_grows(people: dict[str, Client], fuzzed: str, world: World) -> None:
     alice = people["alice"]
 

@@ -190,6 +190,7 @@ def test_the_table_of_steps_is_right(host: Host, kind: str) -> None:
     assert [tuple(line.split()) for line in seen] == [(p, str(n)) for p, n in steps(kind)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", UP)
 def test_killed_after_making_the_middle_step(host: Host, kind: str) -> None:
     make(host, kind)

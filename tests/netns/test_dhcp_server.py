@@ -153,6 +153,7 @@ def test_a_server_that_ends_is_started_again_and_knows_its_leases(host: Host) ->
     host.clean()
 
 
+@pytest.mark.slow
 def test_it_outlives_the_helper(host: Host) -> None:
     switch(host, "lab", LAB)
     member(host, "alpha")
@@ -180,6 +181,7 @@ def test_dnsmasq_is_nobody_and_reads_nothing_of_the_hosts(host: Host) -> None:
     host.clean()
 
 
+@pytest.mark.slow
 def test_a_profile_can_serve(host: Host) -> None:
     """Then nobody else does, whichever comes up first, and it is no program in the jail."""
     switch(host, "lab", f"isolated = true\n{LAB}")
@@ -207,6 +209,7 @@ def test_a_profile_can_serve(host: Host) -> None:
     host.clean()
 
 
+@pytest.mark.slow
 def test_a_changed_file_takes_effect_while_it_is_up(host: Host) -> None:
     switch(host, "lab", LAB)
     member(host, "alpha")

@@ -240,6 +240,7 @@ def test_it_ends_when_it_is_not_needed(host: Host) -> None:
     assert host.ask(("list", {}))[0]["pid"] != hello["pid"]
 
 
+@pytest.mark.slow
 def test_clients_that_come_while_helpers_end(host: Host) -> None:
     """Each comes about when the helper gives up waiting; none may see an error."""
     package = host.path("/run/short/netjail")
