@@ -271,6 +271,7 @@ SECTIONS = {
 """Tables, by dotted name, with how they are written."""
 
 LATER = {
+    "uplink.natpmp": "a port of the VPN provider's, asked for by NAT-PMP or PCP",
     "dhcp": "a DHCP server of netjail's",
 }
 """Top-level keys that are recognised and refused with "not yet", with what they will be."""

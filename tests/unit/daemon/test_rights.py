@@ -71,6 +71,45 @@ def test_every_method_has_a_rule(started: Stage) -> None:
         started.manager.rights.grant(USER, "something new", {})
 
 
+def test_ports_that_anybody_may_have_are_ones_own_business_others_the_administrators(
+    started: Stage,
+) -> None:
+    put(started, "a")
+    put(started, "o", (USER_NAME,))
+
+    def needed(method: str, profile: str, **more: str) -> list[str]:
+        params = methods.check(method, {"profile": profile, "listen": "9091", **more})
+        return [n.action for n in started.manager.rights.grant(USER, method, params).needs]
+
+    assert needed("port.add", "o") == needed("port.remove", "o") == [OWN]
+    assert needed("port.add", "o", way="expose") == [OWN]
+    assert needed("port.add", "a") == needed("port.remove", "a") == [MANAGE]
+    assert needed("port.add", "o", listen="80") == [MANAGE]
+    assert needed("port.add", "o", listen="0.0.0.0:9091") == [MANAGE]
+    assert needed("port.add", "o", way="expose", to="localhost:631") == [MANAGE]
+    assert needed("port.add", "o", way="expose", to="unix:/run/x") == [MANAGE]
+    with pytest.raises(NetjailError, match="no port"):
+        needed("port.add", "o", listen="x")
+    put(started, "p", ("root",))
+    with pytest.raises(NetjailError, match="other users"):
+        needed("port.add", "p")
+
+
+def test_a_profile_with_ports_is_ones_own_only_where_anybody_may_have_them(
+    started: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(started.store, "parse", toml.parse)
+    for text, action in (
+        ("listen = 9091", OWN),
+        ("listen = 80", MANAGE),
+        ('listen = "0.0.0.0:9091"', MANAGE),
+    ):
+        file = f'version = 1\n[uplink]\nkind = "none"\n[[forward]]\n{text}\n'
+        params = methods.check("profile.add", {"name": "new", "text": file})
+        grant = started.manager.rights.grant(USER, "profile.add", params)
+        assert [need.action for need in grant.needs] == [action], text
+
+
 def test_a_capture_shows_what_is_ones_own_or_takes_an_administrator(
     started: Stage, gate: FakeGate
 ) -> None:
