@@ -56,9 +56,11 @@ def interfaces(value: object) -> Addresses:
     """One such address, or a list of them."""
     items = value if isinstance(value, list) else [value]
     found = [interface(item) for item in items]
-    twice = next((a for n, a in enumerate(found) if a.ip in [b.ip for b in found[:n]]), None)
-    if twice is not None:
-        raise Bad(f"has {twice.ip} twice")
+    seen = set()
+    for address in found:
+        if address.ip in seen:
+            raise Bad(f"has {address.ip} twice")
+        seen.add(address.ip)
     return tuple(found)
 
 

@@ -25,7 +25,7 @@ PEM_MAX = 1 << 18
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,63}")
 _WORDS = re.compile(r"[A-Za-z0-9!@+_-][A-Za-z0-9:!@+=._-]{0,199}")
 _OPTION = re.compile(r"[a-z0-9][a-z0-9-]{0,39}(?: [A-Za-z0-9.:/_-]{1,64}){0,4}")
-_BLOCK = re.compile(r"-----BEGIN ([A-Za-z0-9 -]{1,40})-----(.*?)-----END \1-----", re.DOTALL)
+_MARK = re.compile(r"-----(BEGIN|END) ([A-Za-z0-9](?:[A-Za-z0-9 ]|-(?!-)){0,39})-----")
 _HEADER = re.compile(r"(Proc-Type|DEK-Info): ?([A-Za-z0-9,-]{1,80})")
 _HEX = re.compile(r"[0-9A-Fa-f]+")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
@@ -156,11 +156,10 @@ def pem(*labels: str, several: bool = False) -> Callable[[object], str]:
         if len(text) > PEM_MAX:
             raise Bad(f"is longer than {PEM_MAX} characters")
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-        found = [
-            _armoured(match[1], match[2]) for match in _BLOCK.finditer(text) if match[1] in labels
-        ]
+        blocks = _blocks(text)
+        found = [_armoured(label, body) for label, body in blocks if label in labels]
         if not found:
-            others = {m[1] for m in _BLOCK.finditer(text)}
+            others = {label for label, _ in blocks}
             if others & set(KEYS) and not set(KEYS) & set(labels):
                 raise Bad("holds a private key, which does not belong here")
             raise Bad(f"has no block -----BEGIN {labels[0]}-----")
@@ -169,6 +168,28 @@ def pem(*labels: str, several: bool = False) -> Callable[[object], str]:
         return "".join(found)
 
     return read
+
+
+def _blocks(text: str) -> list[tuple[str, str]]:
+    """(label, what is inside) of each block, from a BEGIN to the next END of its label. In time
+    linear in the text, whoever wrote it: a regular expression would hold up all threads."""
+    marks = list(_MARK.finditer(text))
+    ends: dict[str, list[re.Match[str]]] = {}
+    for mark in reversed(marks):
+        if mark[1] == "END":
+            ends.setdefault(mark[2], []).append(mark)
+    found = []
+    at = 0
+    for mark in marks:
+        if mark[1] != "BEGIN" or mark.start() < at:
+            continue
+        left = ends.get(mark[2], [])
+        while left and left[-1].start() < mark.end():
+            left.pop()
+        if left:
+            found.append((mark[2], text[mark.end() : left[-1].start()]))
+            at = left[-1].end()
+    return found
 
 
 def _armoured(label: str, body: str) -> str:

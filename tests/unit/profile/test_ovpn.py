@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netjail.errors import NetjailError
-from netjail.profile import ovpn, ovpnlex, ovpnout, toml
+from netjail.profile import checks, ovpn, ovpnlex, ovpnout, toml, tunnelchecks
 from netjail.profile.model import Dns, OpenVpn, Profile
 from netjail.profile.tunnelkeys import TUNNEL_KEYS
 from netjail.uplinks import openvpn
@@ -372,3 +372,32 @@ def test_nor_does_a_profile_written_by_hand_get_anything_else_in(key, text: str)
 def test_a_word_that_is_quoted_is_read_as_it_was(text: str) -> None:
     if text and text.isprintable():
         assert ovpnlex.words(f"x {openvpn._quoted(text)} y") == ["x", text, "y"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-----BEGIN A-----" * 15000,
+        "".join(f"-----BEGIN A{n}-----" for n in range(12000)),
+        "-----BEGIN CERTIFICATE-----\nAAAA\n" * 7000,
+        "-----BEGIN " + "-" * 200000,
+    ],
+    ids=["one label", "many labels", "certificates", "dashes"],
+)
+def test_blocks_that_do_not_end_are_found_out_in_one_pass(text: str) -> None:
+    """Anybody may have a text looked at, and one pass through it is all the time that costs: with
+    a look at all the rest for each BEGIN, this test would go on for minutes."""
+    with pytest.raises(checks.Bad, match="has no block"):
+        tunnelchecks.pem(*tunnelchecks.CERTIFICATES, several=True)(text[: tunnelchecks.PEM_MAX])
+
+
+def test_a_block_ends_with_the_next_end_of_its_label() -> None:
+    def block(label: str, data: str = "AAAA") -> str:
+        return f"-----BEGIN {label}-----\n{data}\n-----END {label}-----\n"
+
+    read = tunnelchecks.pem(*tunnelchecks.CERTIFICATES, several=True)
+    whole = block("CERTIFICATE")
+    assert read(f"about\n{whole}and\n{whole}") == whole * 2
+    assert read(f"-----BEGIN LOST-----\n-----END CERTIFICATE-----\n{whole}") == whole
+    with pytest.raises(checks.Bad, match="has no block"):  # it stands in another's block
+        read(f"-----BEGIN X-----\n{whole}-----END X-----\n")
