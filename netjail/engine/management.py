@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from netjail.engine.process import Process
 from netjail.errors import NetjailError
-from netjail.profile import checks
+from netjail.profile import checks, tunnelchecks
 
 LINE_MAX = 1 << 16
 ENVIRONMENT_MAX = 1 << 23
@@ -265,8 +265,9 @@ def _password(rest: str) -> Need | Refused | None:
         return Refused(failed[1], sane(reason))
     flags, token, user, text = dynamic.groups()
     try:
-        username = b64decode(user, validate=True).decode()
-    except ValueError:
+        # as a user would have to type it: a line break would be a command of the server's own
+        username = tunnelchecks.secret_line(b64decode(user, validate=True).decode())
+    except (ValueError, checks.Bad):
         username = None
     return Refused(failed[1], "", sane(text), "E" in flags.split(","), token, username)
 

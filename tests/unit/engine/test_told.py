@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from dataclasses import asdict
 
 from hypothesis import given, settings
@@ -185,3 +186,13 @@ def test_an_answer_stays_one_command(answer: str) -> None:
         return
     assert "\n" not in management.quote(answer)
     assert "\n" not in management.static_response(answer, answer)
+
+
+@given(st.text())
+def test_a_servers_question_brings_no_command_of_its_own(user: str) -> None:
+    """The name that it gives goes back over the management interface, line by line."""
+    encoded = b64encode(f"x{user}\nsignal SIGUSR1\n".encode(errors="replace")).decode()
+    line = f">PASSWORD:Verification Failed: 'Auth' ['CRV1:R,E:tok:{encoded}:Which colour?']"
+    failed = management.Reader().read(line)
+    assert isinstance(failed, management.Refused)
+    assert failed.token == "tok" and failed.username is None
