@@ -68,6 +68,9 @@ def strangers(pid: int, wanted: tuple[int, int]) -> list[dict[str, object]]:
     found: list[dict[str, object]] = []
     pidfd = os.pidfd_open(pid)
     try:
+        inside = os.stat(f"/proc/{pid}/ns/net")
+        if (inside.st_dev, inside.st_ino) != wanted:
+            return found  # the number is another process's by now
         for number in sockets(pid):
             copy = _libc.syscall(_SYS_PIDFD_GETFD, pidfd, number, 0)
             if copy < 0:

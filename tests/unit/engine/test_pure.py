@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import struct
 
 import pytest
 
-from netjail.engine import hostdns, mounts, nft, plan, view, wg
+from netjail.engine import held, hostdns, mounts, nft, plan, view, wg
 from netjail.uplinks.wanted import Files, Netns, VethPair, WireGuardDevice
 
 NETNS = Netns("netjail-a")
@@ -163,3 +165,9 @@ def test_attributes_are_found_in_a_raw_message():
     assert netlink.attribute(raw, 0, 4) == b"\x07\0\0\0"
     assert netlink.attribute(raw, 0, 9) == b"\x01"
     assert netlink.attribute(raw, 0, 77) is None
+
+
+def test_sockets_of_a_process_that_is_not_inside_are_nobodys_business() -> None:
+    """A number may have been given to another process since it was seen inside."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM):
+        assert held.strangers(os.getpid(), (1, 1)) == []
