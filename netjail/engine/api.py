@@ -233,6 +233,7 @@ class Engine(Answers):
         context = self._context(_record(profile, digest, wanted), progress)
         done: list[Resource] = []
         try:
+            conflicts.claim(profile.name, wanted, self._records)
             self._records.save(context.record)
             self._notify("record", 0, None)
             for number, resource in enumerate(wanted, 1):
@@ -257,7 +258,7 @@ class Engine(Answers):
         progress: Progress,
     ) -> Up:
         wanted = self._wanted(profile, progress, _subnet_of(found), found)
-        conflicts.check_links(profile.name, wanted, self._records)
+        conflicts.claim(profile.name, wanted, self._records)
         steps = plan.difference(found.resources, wanted, missing)
         if found.digest != digest:
             steps += plan.changed_secrets(steps, wanted)

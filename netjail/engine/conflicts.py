@@ -9,7 +9,7 @@ from collections.abc import Collection
 from netjail import names
 from netjail.engine import ns, portset
 from netjail.engine.netlink import is_foreign
-from netjail.engine.record import Records
+from netjail.engine.record import Records, claims
 from netjail.errors import NetjailError
 from netjail.uplinks.wanted import Netns, Resource, VethPair, VpnClient, WireGuardDevice
 from netjail.uplinks.wanted_lan import BridgePort
@@ -23,10 +23,18 @@ def check(profile: str, wanted: Collection[Resource], records: Records) -> None:
             check_name(profile)
         elif isinstance(resource, VethPair | BridgePort):
             _check_interface(None, resource.host_if)
-            _check_other_profiles(profile, resource.host_if, records)
         elif isinstance(resource, WireGuardDevice | VpnClient):
             _check_interface(resource.birth, resource.born_as)
+    for what in claims(wanted):
+        _must_be_its_own(profile, what, records.holder(what))
     check_links(profile, wanted, records)
+
+
+def claim(profile: str, wanted: Collection[Resource], records: Records) -> None:
+    """Take what there can be only one of, before anything is made. Raises NetjailError."""
+    check_links(profile, wanted, records)
+    for what in claims(wanted):
+        _must_be_its_own(profile, what, records.claim(profile, what))
 
 
 def check_links(profile: str, wanted: Collection[Resource], records: Records) -> None:
@@ -88,11 +96,10 @@ def _check_interface(netns: str | None, name: str) -> None:
             )
 
 
-def _check_other_profiles(profile: str, host_if: str, records: Records) -> None:
-    holder = records.holder(host_if)
+def _must_be_its_own(profile: str, what: str, holder: str | None) -> None:
     if holder not in (None, profile):
         raise NetjailError(
             "conflict",
-            f"the profile {holder}, which is up, uses the same interface name {host_if}",
+            f"the profile {holder}, which is up, has {what}, which this one needs",
             "rename one of the two profiles",
         )

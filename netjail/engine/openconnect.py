@@ -20,6 +20,7 @@ from netjail.engine.process import Process
 from netjail.engine.tunnels import Condition, Tunnels
 from netjail.errors import NetjailError
 from netjail.uplinks.login import PASSWORD, USERNAME, Login
+from netjail.uplinks.naming import client_user
 from netjail.uplinks.wanted import VpnClient
 
 SAID_MAX = 1 << 22
@@ -52,7 +53,7 @@ def apply(wanted: VpnClient, context: Context) -> None:
     texts: dict[str, str] = json.loads(wanted.config)
     server = texts.pop("server")
     login = context.tunnels.login(wanted)
-    user = vpn.user_of(wanted.profile)
+    user = client_user(wanted.profile)
     asked = {each.name for each in wanted.asks}
     if USERNAME in asked:
         texts["config"] += f"user={login.username}\npasswd-on-stdin\n"

@@ -28,6 +28,7 @@ from netjail.engine.process import Process
 from netjail.engine.tunnels import Condition, Tunnels
 from netjail.errors import NetjailError
 from netjail.uplinks.login import KEY_PASSWORD, PASSWORD, RESPONSE, USERNAME, Ask, Login
+from netjail.uplinks.naming import client_user
 from netjail.uplinks.wanted import VpnClient
 
 LISTEN_SECONDS = 15.0
@@ -49,7 +50,7 @@ def apply(wanted: VpnClient, context: Context) -> None:
     if wanted.config is None:
         raise NetjailError("internal", "an OpenVPN client cannot be started from a record alone")
     undo(wanted, context)
-    tun.make(wanted.birth, wanted.born_as, vpn.user_of(wanted.profile))
+    tun.make(wanted.birth, wanted.born_as, client_user(wanted.profile))
     log = context.log(wanted.program)
     started = vpn.launch(wanted, argv(wanted), wanted.config, context)
     try:

@@ -9,13 +9,23 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from netjail import names
 from netjail.engine import files
 from netjail.engine.process import Process
-from netjail.uplinks.wanted import Netns, Resource, VethPair, from_json, to_json
+from netjail.uplinks.naming import client_user
+from netjail.uplinks.wanted import (
+    Netns,
+    Resource,
+    VethPair,
+    VpnClient,
+    WireGuardDevice,
+    from_json,
+    to_json,
+)
 from netjail.uplinks.wanted_lan import AdoptedNetns, BridgePort
 
 STARTING, UP, STOPPING = "starting", "up", "stopping"
@@ -66,13 +76,28 @@ class Record:
         return next((r for r in self.resources if isinstance(r, kind)), None)
 
 
+def claims(resources: Iterable[Resource]) -> list[str]:
+    """What resources take of which the host has only one: names of interfaces, also those that
+    they have for a moment alone, and the users that clients run as."""
+    found = []
+    for each in resources:
+        if isinstance(each, VethPair | BridgePort):
+            found.append(f"the interface name {each.host_if}")
+        elif isinstance(each, WireGuardDevice | VpnClient):
+            found.append(f"the interface name {each.born_as}")
+        if isinstance(each, VpnClient):
+            found.append(f"the user number {client_user(each.profile)}")
+    return found
+
+
 class Records:
     """All records of a helper, on disk and in memory. There is one helper, so memory is right."""
 
     def __init__(self, directory: str = names.JAILS_DIR) -> None:
         self.directory = directory
         self._held: dict[str, Record] = {}
-        self._host_ifs: dict[str, str] = {}
+        self._claimed: dict[str, str] = {}
+        """What there can be only one of (see `claims`), and whose it is."""
 
     def read(self) -> list[str]:
         """Read what a helper before us has left; names of those that are not readable."""
@@ -97,9 +122,13 @@ class Records:
         """The names of all live jails."""
         return list(self._held)
 
-    def holder(self, host_if: str) -> str | None:
-        """The profile whose record claims an interface of the host."""
-        return self._host_ifs.get(host_if)
+    def holder(self, what: str) -> str | None:
+        """The profile that has something of which there can be only one (see `claims`)."""
+        return self._claimed.get(what)
+
+    def claim(self, profile: str, what: str) -> str:
+        """Whose it is from now on, until `forget`: the profile's, unless another was first."""
+        return self._claimed.setdefault(what, profile)
 
     def save(self, record: Record) -> None:
         """Write it. Raises NetjailError; memory and disk then hold what they held before."""
@@ -127,17 +156,16 @@ class Records:
 
     def _hold(self, record: Record) -> None:
         self._held[record.profile] = record
-        pair = record.find(VethPair) or record.find(BridgePort)
-        if pair is not None:
-            self._host_ifs[pair.host_if] = record.profile
+        for what in claims(record.resources):
+            self._claimed.setdefault(what, record.profile)
 
     def forget(self, profile: str) -> None:
         """Remove the jail's directory and the record with it. Idempotent."""
         files.remove_tree(f"{self.directory}/{profile}")
-        found = self._held.pop(profile, None)
-        pair = None if found is None else found.find(VethPair) or found.find(BridgePort)
-        if pair is not None and self._host_ifs.get(pair.host_if) == profile:
-            del self._host_ifs[pair.host_if]
+        self._held.pop(profile, None)
+        for what, holder in list(self._claimed.items()):
+            if holder == profile:
+                del self._claimed[what]
 
 
 def _load(directory: str, profile: str) -> Record | None:

@@ -10,7 +10,6 @@ All that concerns the network of the jail is done here.
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -22,22 +21,15 @@ from netjail.engine.process import Process
 from netjail.engine.record import Record
 from netjail.errors import NetjailError
 from netjail.uplinks.facts import Told
+from netjail.uplinks.naming import client_user
 from netjail.uplinks.wanted import Files, VpnClient
 
-_USERS = 0x70000000
-"""First of the numbers of users that clients run as. systemd's list of what distributions and
-containers use (UIDS-GIDS.md) has nobody there."""
 _BATCH = 100
 _NO_ROOM = (22, 28)
 """EINVAL and ENOSPC: what setuid says of a number that a container's user namespace lacks."""
 
 
 # Processes ---------------------------------------------------------------------------------------
-
-
-def user_of(profile: str) -> int:
-    """The number of the user that a profile's client runs as; of its group, too."""
-    return _USERS | zlib.crc32(profile.encode()) & 0x3FFFFF
 
 
 def launch(
@@ -51,7 +43,7 @@ def launch(
 
     `texts`: files of its own, by name.
     """
-    user = user_of(wanted.profile)
+    user = client_user(wanted.profile)
     log = context.log(wanted.program)
     files.remove(log)  # what it says of its end is not to be taken for that of one before it
     bare = [
@@ -59,23 +51,25 @@ def launch(
         *("--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all"),
         process.program(argv[0]),
     ]
-    directory(wanted.profile, user)
-    for name, text in (texts or {}).items():
-        _give(f"{names.tunnel_dir(wanted.profile)}/{name}", text, user)
+    directory(wanted.profile, user, texts or {})
     with ns.inside_named(wanted.birth):
         started = process.start(wanted.program, [*bare, *argv[1:]], log, stdin=stdin)
     context.remember(started)
     return started
 
 
-def directory(profile: str, user: int) -> None:
-    """A place for the client's sockets, empty, that is its user's alone."""
+def directory(profile: str, user: int, texts: Mapping[str, str]) -> None:
+    """A place for the client's sockets that is its user's alone, with these files in it. It becomes
+    theirs last: until then nobody else can put anything there, or in the place of it."""
     files.directory(names.TUNNELS_DIR, 0o711)
     path = names.tunnel_dir(profile)
-    files.remove_tree(path)
+    files.remove_foreign(path)
     files.directory(path, 0o700)
+    for name, text in texts.items():
+        files.write(f"{path}/{name}", text, 0o600)
     try:
-        os.chown(path, user, user, follow_symlinks=False)
+        for each in (*(f"{path}/{name}" for name in texts), path):
+            os.chown(each, user, user, follow_symlinks=False)
     except OSError as error:
         if error.errno in _NO_ROOM:
             raise NetjailError(
@@ -86,15 +80,10 @@ def directory(profile: str, user: int) -> None:
         raise files.cannot("give away", path, error) from error
 
 
-def _give(path: str, text: str, user: int) -> None:
-    files.write(path, text, 0o600)
-    os.chown(path, user, user, follow_symlinks=False)
-
-
 def running(wanted: VpnClient, argv: list[str], context: Context) -> Process | None:
     """The client of a profile, also where a helper was killed before it could write it down."""
     return context.record.process(wanted.program) or process.find(
-        argv, wanted.program, user_of(wanted.profile)
+        argv, wanted.program, client_user(wanted.profile)
     )
 
 
@@ -108,7 +97,7 @@ def remove(wanted: VpnClient, argv: list[str], context: Context) -> None:
     tun.delete(wanted.birth, wanted.born_as)
     if not context.whole:  # else the kernel does it, with the namespace
         tun.delete(wanted.netns, wanted.jail_if)
-    files.remove_tree(names.tunnel_dir(wanted.profile))
+    files.remove_foreign(names.tunnel_dir(wanted.profile))
     toldfile.remove(wanted.profile)
 
 
@@ -134,7 +123,7 @@ def apply_told(wanted: VpnClient, told: Told, moved: bool = False) -> None:
     toldfile.write(wanted.profile, told)
     if not moved:
         tun.move(wanted.birth, wanted.born_as, wanted.netns, wanted.jail_if)
-        tun.make(wanted.birth, wanted.born_as, user_of(wanted.profile))
+        tun.make(wanted.birth, wanted.born_as, client_user(wanted.profile))
     target = ns.open_named(wanted.netns)
     try:
         with ns.inside(target), Socket() as netlink:

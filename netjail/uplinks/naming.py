@@ -9,6 +9,9 @@ import zlib
 from netjail import names
 
 _MAX = 15
+_USERS = 0x70000000
+"""First of the numbers of users that clients run as. systemd's list of what distributions and
+containers use (UIDS-GIDS.md) has nobody there."""
 
 
 def host_interface(profile: str) -> str:
@@ -17,6 +20,12 @@ def host_interface(profile: str) -> str:
     if len(name) <= _MAX:
         return name
     return f"{names.HOST_IF_PREFIX}{profile[:6]}{zlib.crc32(profile.encode()) & 0xFFFFFF:06x}"
+
+
+def client_user(profile: str) -> int:
+    """The number of the user that a profile's VPN client runs as; of its group, too. Two profiles
+    may come to the same one, but are never up together (engine.conflicts)."""
+    return _USERS | zlib.crc32(profile.encode()) & 0x3FFFFF
 
 
 def switch_host_interface(switch: str) -> str:

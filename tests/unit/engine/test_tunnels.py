@@ -3,11 +3,18 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
+from netjail import names
+from netjail.engine import conflicts, vpn
+from netjail.engine.record import Records
 from netjail.engine.tunnels import Condition, Tunnels
 from netjail.errors import NetjailError
 from netjail.uplinks.login import PASSWORD, RESPONSE, USERNAME, Ask, Login
+from netjail.uplinks.naming import client_user, host_interface
 from netjail.uplinks.wanted import VpnClient, from_json, to_json
 
 ASKS = (Ask(USERNAME, "User name", True), Ask(PASSWORD, "Password"), Ask(RESPONSE, "Code"))
@@ -89,3 +96,56 @@ def test_a_client_that_waits_is_given_what_a_user_says() -> None:
     assert tunnels.nudge([client(ASKS[:2])], given) and session.given == given
     session.now = Condition("connected")
     assert not tunnels.nudge([client(ASKS[:2])], given)
+
+
+def client_of(profile: str) -> VpnClient:
+    return VpnClient(
+        *("openvpn", profile, f"netjail-{profile}", None, host_interface(profile), "tun0"),
+        *(None, (), (), ()),
+        take_dns=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "what"),
+    [
+        ("alice-119723", "mallory-16000", "the user number"),
+        ("victim-profile-98", "victim-profile-fe06", "the interface name"),
+    ],
+)
+def test_no_two_clients_share_a_user_or_an_interface(
+    tmp_path: Path, first: str, second: str, what: str
+) -> None:
+    """Names are easily made so that their check sums are the same."""
+    records = Records(str(tmp_path))
+    conflicts.claim(first, [client_of(first)], records)
+    conflicts.claim(first, [client_of(first)], records)
+    with pytest.raises(NetjailError, match=what) as refused:
+        conflicts.claim(second, [client_of(second)], records)
+    assert refused.value.code == "conflict"
+    records.forget(second)
+    with pytest.raises(NetjailError, match=what):
+        conflicts.claim(second, [client_of(second)], records)
+    records.forget(first)
+    conflicts.claim(second, [client_of(second)], records)
+
+
+def test_a_clients_directory_becomes_its_users_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until then nobody else can put a link where root is about to write."""
+    monkeypatch.setattr(names, "TUNNELS_DIR", str(tmp_path))
+    path = tmp_path / "vpn"
+    (path / "left").mkdir(parents=True)
+    (path / "left" / "over").symlink_to("/etc/passwd")
+    given: list[str] = []
+
+    def chown(what: str, user: int, group: int, *, follow_symlinks: bool) -> None:
+        assert (user, group, follow_symlinks) == (client_user("vpn"), client_user("vpn"), False)
+        assert sorted(os.listdir(path)) == ["config", "key"], "all is written by now"
+        given.append(os.path.relpath(what, path))
+
+    monkeypatch.setattr(os, "chown", chown)
+    vpn.directory("vpn", client_user("vpn"), {"config": "a", "key": "b"})
+    assert given == ["config", "key", "."]
+    assert path.stat().st_mode & 0o777 == 0o700
