@@ -398,11 +398,10 @@ class Engine(Answers):
         held = self._subnets
         if found is not None and found.state == record.UP:
             standing, missing = found.resources, self._missing(found)
-        subnet = _subnet_of(found) if standing else None
         facts = HostFacts(
             held.looked_at() if not standing else held,
             progress,
-            subnet,
+            _subnet_of(found) if standing else None,
             records=self._records,
             standing=found if standing else None,
             on_host=self._switches.on_host,
