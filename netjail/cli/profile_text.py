@@ -16,6 +16,9 @@ _SECRET = frozenset({"private_key", "preshared_key", "password", "secret", "toke
 """Names of keys with secret values: those of the profile's table of keys, and a few more for
 what may come."""
 
+_LONG = 12
+"""Characters from which on a secret is looked for in all of the text. What is left out of the
+other values for a shorter one would tell it: `e(hidden)ample` stands for one letter only."""
 _KEY = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{42,43}={1,2}")
 
 
@@ -34,16 +37,36 @@ def mask(text: str) -> str:
     """
     secrets, public = _values(text)
     for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, MASK)
+        text = text.replace(secret, MASK) if len(secret) >= _LONG else _without_short(text, secret)
     text = _KEY.sub(lambda found: found[0] if found[0] in public else MASK, text)
     left, _ = _values(text)
     if left - {MASK}:
         # written with TOML's own escapes: those lines have to go as a whole
         names = "|".join(map(re.escape, secret_names()))
         text = re.sub(rf"(?m)^.*\b(?:{names})\b.*$", f"# {MASK}", text)
-        if _values(text)[0] - {MASK}:
+        if not _readable(text) or _values(text)[0] - {MASK}:
             return f"# {MASK}: this profile's text cannot be shown without its secrets\n"
     return text
+
+
+def _without_short(text: str, secret: str) -> str:
+    """Replace it where it is a secret key's value, and as a word in comments."""
+    names = "|".join(map(re.escape, secret_names()))
+    value = rf"""(\b(?:{names})\b["']?\s*=\s*(["'])){re.escape(secret)}(?=\2)"""
+    text, count = re.subn(value, lambda found: found[1] + MASK, text)
+    if not count:  # in a list, on several lines
+        return text.replace(secret, MASK)
+    word = re.compile(rf"(?<!\w){re.escape(secret)}(?!\w)")
+    return re.sub(r"(?m)#.*$", lambda found: word.sub(MASK, found[0]), text)
+
+
+def _readable(text: str) -> bool:
+    """Whether it is TOML (still: a value of several lines loses only its first)."""
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return False
+    return True
 
 
 def _values(text: str) -> tuple[set[str], set[str]]:

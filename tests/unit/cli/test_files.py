@@ -194,6 +194,19 @@ def test_mask(text: str) -> None:
     assert MASK in shown
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ('server = "vpn.example"\npassword = "x"', f'server = "vpn.example"\npassword = "{MASK}"'),
+        ('username = "password"\npassword="password"', f'username = "password"\npassword="{MASK}"'),
+        ("password = 'anne'  # anne, not joanne", f"password = '{MASK}'  # {MASK}, not joanne"),
+        ('password = """x\ny"""', f'password = """{MASK}"""'),
+    ],
+)
+def test_what_is_hidden_elsewhere_does_not_tell_a_short_secret(text: str, shown: str) -> None:
+    assert mask(text) == shown
+
+
 def test_mask_leaves_the_rest() -> None:
     shown = mask(TOML)
     assert shown.count(MASK) == 3
