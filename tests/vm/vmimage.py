@@ -44,6 +44,8 @@ _SYSTEM = _words("""
     systemd-sysv udev util-linux
 """)
 _TOOLS = _words("curl file psmisc python3-pexpect strace tcpdump tmux vim-tiny")
+_NETWORKS = _words("openconnect openssl openvpn openvswitch-switch udhcpc")
+"""What some profiles need, and netjail's package does not depend on."""
 
 _BUILD = _words("debhelper dh-python pybuild-plugin-pyproject python3 python3-setuptools")
 
@@ -86,7 +88,10 @@ _LEFT_OUT = [
         )
     ),
 ]
-MODULES = ("wireguard", "openvswitch", "veth", "overlay", "nf_tables", "9p", "virtio_blk", "ext4")
+MODULES = _words("""
+    wireguard openvswitch bridge macvlan ipvlan sch_netem sch_tbf veth overlay nf_tables 9p
+    virtio_blk ext4
+""")
 """Kernel modules that must be in the image; some flavours of the kernel package lack some."""
 
 
@@ -177,7 +182,7 @@ def say(text: str) -> None:
 
 def _root(suite: str, source: Path) -> Path:
     """The directory with the Debian that netjail is installed in."""
-    packages = sorted({*_SYSTEM, *_TOOLS, *_depends(source)})
+    packages = sorted({*_SYSTEM, *_TOOLS, *_NETWORKS, *_depends(source)})
     hooks = [
         # A small initial RAM disk with what the disk needs, quick to unpack under emulation.
         "--essential-hook=mkdir -p $1/etc/initramfs-tools/conf.d;"

@@ -91,6 +91,8 @@ def run(
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     shutil.copy2(image.deb, place / "netjail.deb")
+    shutil.copytree(vmimage.REPO / "docs/recipes", place / "recipes")
+    shutil.copy2(vmimage.REPO / "tests/netns/recipe.py", place / "recipes")
     job = {"suites": chosen, "debian": image.suite, "shell": shell}
     (place / "job.json").write_text(json.dumps(job))
     accel = accelerator(image.kernel)
