@@ -40,7 +40,7 @@ if [ "$(id -u)" = 0 ]; then
         python3-pytest python3-pytest-xdist python3-hypothesis python3-pexpect
         iproute2 util-linux nftables wireguard-tools wireguard-go dnsmasq-base
         curl tcpdump ca-certificates iputils-ping bind9-dnsutils
-        openvswitch-switch openvpn openconnect udhcpc iw
+        openvswitch-switch openvpn openconnect udhcpc iw iptables
         sudo firejail strace iperf3 procps mmdebstrap git openssl
         dbus-daemon python3-gi python3-pydbus gir1.2-polkit-1.0
         bash-completion zsh fish man-db groff mandoc librsvg2-bin libxml2-utils
@@ -50,7 +50,7 @@ if [ "$(id -u)" = 0 ]; then
         xterm adwaita-icon-theme librsvg2-common fonts-dejavu-core gir1.2-gtk-3.0
         python3-pystray python3-xlib gir1.2-ayatanaappindicator3-0.1)
     # Where systemd runs the machine these would start services: then only what is there is tested.
-    [ -d /run/systemd/system ] || packages+=(nscd polkitd systemd ocserv)
+    [ -d /run/systemd/system ] || packages+=(nscd polkitd systemd ocserv ufw)
     [ "$quick" = yes ] || packages+=(firefox-esr gnome-terminal flatpak xdg-dbus-proxy)
     [ "$quick" = yes ] || [ "$(uname -m)" != x86_64 ] ||
         packages+=(qemu-system-x86 e2fsprogs debian-archive-keyring lintian)

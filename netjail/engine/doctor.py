@@ -7,32 +7,17 @@ Looks only; what has to be tried is tried in a namespace of its own that goes at
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
 
 from netjail import names
-from netjail.engine import hostdns, process
+from netjail.engine import coexist, hostdns, process
+from netjail.engine.findings import Check
 from netjail.engine.hostfacts import read_sysctl
 from netjail.engine.netlink import NetlinkError, Socket, new_wireguard
 from netjail.errors import NetjailError
 from netjail.launch import syscalls
-
-Status = Literal["ok", "info", "warning", "error"]
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One finding. `code` is stable; `hint` says what to do, None where nothing needs doing."""
-
-    code: str
-    title: str
-    status: Status
-    text: str
-    hint: str | None = None
 
 
 def checks() -> list[Check]:
@@ -189,52 +174,6 @@ def _resolver() -> Iterator[Check]:
         )
 
 
-def _firewalls() -> Iterator[Check]:
-    """Chains of others that drop what is forwarded: our accept cannot undo their drop."""
-    if shutil.which("nft", path=process.PATH) is None:
-        return
-    listed = json.loads(process.run(["nft", "-j", "list", "chains"]))["nftables"]
-    dropping = sorted({_table_of(item["chain"]) for item in listed if _drops(item.get("chain"))})
-    if not dropping:
-        yield Check("forward", "forwarding", "ok", "no other rule set drops forwarded packets")
-        return
-    named = ", ".join(dropping)
-    yield Check(
-        "forward",
-        "forwarding",
-        "warning",
-        f"another rule set drops forwarded packets by default ({named}); Docker, ufw and firewalld "
-        "do that. Tunnels are not affected; veth profiles are",
-        _forward_hint(listed),
-    )
-
-
-def _drops(chain: dict[str, Any] | None) -> bool:
-    return (
-        chain is not None
-        and chain.get("hook") == "forward"
-        and chain.get("policy") == "drop"
-        and chain.get("table") != names.NFT_TABLE
-    )
-
-
-def _table_of(chain: dict[str, Any]) -> str:
-    return f"{chain['family']} {chain['table']} {chain['name']}"
-
-
-def _forward_hint(listed: list[dict[str, Any]]) -> str:
-    chains = {item["chain"]["name"] for item in listed if "chain" in item}
-    prefix = names.HOST_IF_PREFIX
-    if "DOCKER-USER" in chains:
-        return (
-            f"sudo iptables -I DOCKER-USER -i {prefix}+ -j ACCEPT; sudo iptables -I DOCKER-USER "
-            f"-o {prefix}+ -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT"
-        )
-    if any(name.startswith("ufw") for name in chains):
-        return f"sudo ufw route allow in on {prefix}PROFILE"
-    return f"let interfaces called {prefix}* through in that rule set"
-
-
 def _profiles() -> Iterator[Check]:
     from netjail.profile import store
 
@@ -262,6 +201,7 @@ _LOOKS: tuple[Callable[[], Iterator[Check]], ...] = (
     _writable,
     _uplink,
     _resolver,
-    _firewalls,
+    coexist.forwarding,
+    coexist.others,
     _profiles,
 )

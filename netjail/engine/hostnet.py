@@ -17,7 +17,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from netjail import names
-from netjail.engine import files, nft, pinned, sysctl
+from netjail.engine import coexist, files, nft, pinned, sysctl
 from netjail.engine.hostfacts import read_sysctl
 from netjail.engine.netlink import (
     Socket,
@@ -73,6 +73,8 @@ class HostNet:
                 if first or not self._nft.try_apply(nft.commands("add", elements)):
                     self._rebuild()
                 self._forward(jail)
+                if first:
+                    coexist.open_docker(self._nft.try_apply)
             except NetjailError:
                 self._jails.pop(jail.host_if, None)
                 self._nft.try_apply(nft.commands("delete", self._elements(jail)))
@@ -84,6 +86,7 @@ class HostNet:
             jail = self._jails.pop(host_if, None)
             _write(f"net/ipv4/conf/{host_if}/forwarding", "0")
             if not self._jails:
+                coexist.close_docker()
                 self._nft.remove_table()
                 self._restore()
                 self._lan = None
@@ -119,7 +122,9 @@ class HostNet:
         """The host's networks have changed, or somebody flushed the rules: follow."""
         with self._lock:
             if not self._jails:
+                coexist.close_docker()
                 return
+            coexist.open_docker(self._nft.try_apply)
             before = (self._lan, dict(self._guard))
             self._look()
             alike: set[tuple[object, ...]] = set()

@@ -13,6 +13,7 @@ FIGURES = (
     "memory",
     "throughput",
     "tunnel",
+    "healing",
     "switch",
     "switch_many",
     "tray",

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Other people's packet filters on the host, made by their own programs: what doctor says of them,
+whether its advice works, and the rules that netjail leaves with Docker for as long as it needs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from tests.netns import hostbox
+from tests.netns.hostbox import SERVER4, Host
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(hostbox.missing() is not None, reason=str(hostbox.missing())),
+    pytest.mark.skipif(shutil.which("iptables-nft") is None, reason="needs iptables"),
+]
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    """With a veth profile that is up."""
+    with hostbox.a_host() as made:
+        made.profile("lab")
+        made.netjail("up", "lab").ok()
+        assert reaches(made)
+        yield made
+        made.netjail("down", "--all").ok()
+        made.sh("nft flush ruleset")  # what the test has put there for others
+
+
+def reaches(host: Host) -> bool:
+    return host.ask("lab", SERVER4, 2).startswith("inet")
+
+
+def finding(host: Host) -> dict[str, str]:
+    said = host.run(*host.cli("doctor", "--json")).json()["checks"]
+    return next(check for check in said if check["code"] == "forward")
+
+
+def follow_the_advice(host: Host) -> None:
+    host.sh(finding(host)["hint"].replace("sudo ", "").partition("    (")[0])
+
+
+def test_nobody_else_is_there(host: Host) -> None:
+    assert finding(host)["status"] == "ok"
+
+
+@pytest.mark.parametrize("program", ["iptables-nft", "iptables-legacy"])
+def test_a_policy_of_iptables_is_found_and_the_advice_works(host: Host, program: str) -> None:
+    if host.run(program, "-P", "FORWARD", "DROP").status != 0:
+        pytest.skip(f"{program} does not work on this kernel")
+    assert not reaches(host)
+    found = finding(host)
+    assert found["status"] == "warning"
+    assert "ip filter FORWARD" in found["text"] and "by its policy" in found["text"]
+    assert ("legacy" in found["text"]) == (program == "iptables-legacy")
+    follow_the_advice(host)
+    assert reaches(host)
+    assert finding(host)["status"] == "ok"
+
+
+def test_a_rule_of_nft_s_own_is_found_behind_two_jumps(host: Host) -> None:
+    host.sh(
+        """nft -f - <<'X'
+table inet mine {
+    chain deep { counter reject with icmpx admin-prohibited; }
+    chain hop { ct state established accept; iifname "nj-*" jump deep; }
+    chain passing { type filter hook forward priority 5; policy accept; jump hop; }
+}
+X"""
+    )
+    assert not reaches(host)
+    assert "inet mine deep" in finding(host)["text"]
+    follow_the_advice(host)
+    assert reaches(host)
+
+
+def test_what_drops_others_is_no_finding(host: Host) -> None:
+    host.sh(
+        "nft add table inet mine; nft 'add chain inet mine passing { type filter hook forward "
+        "priority 0; policy accept; }'; nft add rule inet mine passing iifname eth9 drop"
+    )
+    assert reaches(host)
+    assert finding(host)["status"] == "ok"
+
+
+def ufw(host: Host) -> None:
+    """Its chains, as `ufw enable` loads them, without its service."""
+    host.sh(
+        "sed -i 's/^ENABLED=.*/ENABLED=yes/' /etc/ufw/ufw.conf; "
+        "sed -i 's/^DEFAULT_FORWARD_POLICY=.*/DEFAULT_FORWARD_POLICY=\"DROP\"/' /etc/default/ufw; "
+        "/lib/ufw/ufw-init force-reload"
+    )
+
+
+@pytest.mark.skipif(shutil.which("ufw") is None, reason="needs ufw")
+def test_ufw(host: Host) -> None:
+    ufw(host)
+    assert not reaches(host)
+    found = finding(host)
+    assert "of ufw" in found["text"] and "ufw route allow in on nj-" in found["hint"]
+    follow_the_advice(host)
+    assert reaches(host)
+
+
+DOCKER = """
+{0} -P FORWARD DROP
+{0} -N DOCKER-USER; {0} -N DOCKER; {0} -N DOCKER-ISOLATION-STAGE-1
+{0} -A DOCKER-USER -j RETURN
+{0} -I FORWARD -j DOCKER-ISOLATION-STAGE-1
+{0} -I FORWARD -j DOCKER-USER
+{0} -A FORWARD -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+{0} -A FORWARD -i docker0 ! -o docker0 -j ACCEPT
+"""
+
+
+@pytest.mark.parametrize("program", ["iptables-nft", "iptables-legacy"])
+def test_docker_is_asked_to_let_jails_pass_while_one_is_up(host: Host, program: str) -> None:
+    host.netjail("down", "lab").ok()
+    if host.run("sh", "-ec", DOCKER.format(program)).status != 0:
+        pytest.skip(f"{program} does not work on this kernel")
+    before = host.sh(f"{program}-save -t filter | grep ^-A")
+    host.netjail("up", "lab").ok()
+    assert reaches(host)
+    assert finding(host)["status"] == "ok"
+    host.kill_helper()  # which is to take back what it left all the same
+    assert host.sh(f"{program} -S DOCKER-USER").count("netjail") == 2
+    host.netjail("down", "lab").ok()
+    assert host.sh(f"{program}-save -t filter | grep ^-A") == before
+    assert host.glob("/run/netjail/hooks.json") == []
