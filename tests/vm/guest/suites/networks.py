@@ -166,7 +166,7 @@ def database() -> list[str]:
 
 @test
 def a_switch_that_hands_out_addresses() -> None:
-    """A switch with [dhcp]: clients have leases, IPv4 and the one of their own, and resolvers"""
+    """A switch with [dhcp]: clients have leases, a fixed one where it names them, and resolvers"""
     with nothing_left():
         text = '[dhcp]\nrange = "10.40.0.100-10.40.0.120"\ngateway = "10.40.0.1"\n'
         switch("lan", f'{text}dns = ["10.40.0.53"]\n[dhcp.hosts]\nknown = "10.40.0.7"')
