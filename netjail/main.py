@@ -10,6 +10,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import _socket
     from collections.abc import Sequence
 
     from netjail.launch.ask import Asked
@@ -149,17 +150,22 @@ def _launch(request: _Request, words: list[str], packages: "Sequence[str]") -> N
     Raises SystemExit where the helper, or the way into the jail, says no.
     """
     from netjail import names
-    from netjail.launch import request as asking
 
     if request.user is not None or not names.valid_name(request.name):
         return
+    from netjail.launch import reach
 
-    def begin() -> "asking.Launch | None":
+    sock = reach.connect(names.SOCKET)
+    if sock is None:
+        return
+    from netjail.launch import request as asking
+
+    def begin(sock: "_socket.socket | None" = None) -> "asking.Launch | None":
         name, argv = request.name, request.argv
-        return asking.begin(name, argv, wait=request.wait, detach=request.detach)
+        return asking.begin(name, argv, wait=request.wait, detach=request.detach, sock=sock)
 
     try:
-        launch = begin()
+        launch = begin(sock)
         if launch is None:
             return
         if launch.started():

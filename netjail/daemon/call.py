@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from netjail.daemon.authorise import Peer
@@ -35,12 +35,16 @@ class Call:
         self.began = time.monotonic()
         self.abandoned = False
         self.done = False
+        self.begun = False
+        """Authorised, and on its way."""
         self.grant: Grant | None = None
         """What was granted to a caller that is not root."""
         self.child: Child | None = None
         """The process that is kept ready for a `launch`."""
         self.ended: Callable[[int], None] | None = None
         """Told the wait status of the program that a `launch` has started."""
+        self.offered: Callable[[Sequence[int]], None] | None = None
+        """Given the descriptors of the child, before the call is authorised."""
         self.asking: Callable[[], None] | None = None
         """Takes back the question whether the caller may."""
 

@@ -77,8 +77,12 @@ class Launcher:
         if call.params["env"] is None:
             return  # that of another process may take a while to read
         wanted = self._order(call)
-        if not isinstance(wanted, NetjailError):  # which comes again, for those who may know
-            call.child = self.spawning.prepare(wanted)
+        if isinstance(wanted, NetjailError):
+            return  # which comes again, for those who may know
+        call.child = self.spawning.prepare(wanted)
+        # Somebody whom the profile's own `users` leave out is not to see that it is up.
+        if call.params["early"] and call.grant is not None and not kept(call.peer):
+            call.child.offer = partial(_offer, call)
 
     def begin(
         self,
@@ -229,6 +233,9 @@ def order(peer: Peer, params: dict[str, Any]) -> dict[str, Any]:
 
 def result(state: dict[str, Any], spawned: Spawned, peer: Peer) -> Launched:
     """`state`: the result of bringing the profile up."""
+    if spawned.offered:
+        spawned.close()
+        return Launched({**state, "pid": spawned.pid}, ())
     if kept(peer):
         os.close(spawned.pidfd)
         return Launched({**state, "pid": spawned.pid}, ())
@@ -242,6 +249,16 @@ def _refused(peer: Peer, why: str) -> NetjailError:
         f"no program is started for process {peer.pid}, which asked: {why}",
         "run the command again, from an ordinary shell",
     )
+
+
+def _offer(call: Call, fds: Sequence[int]) -> None:
+    """Hand the child's descriptors to a client who may turn out not to be let in: they are good
+    for nothing but to send its own."""
+    if call.offered is not None and not call.abandoned:
+        call.offered(fds)
+    else:
+        for fd in fds:
+            os.close(fd)
 
 
 def _gone() -> NetjailError:

@@ -190,7 +190,8 @@ class Manager(Porting):
         except NetjailError as error:
             self._finish(call, error)
             return call
-        if method == "launch" and self._held is None:
+        launch = method == "launch" and self._held is None
+        if launch and peer.uid == 0:
             self._launcher.prepare(call)
         early = peer.uid == 0 and method in self._early
         if method == "hello":
@@ -199,6 +200,8 @@ class Manager(Porting):
             self._held.append(call)
         else:
             self._authorise(call)
+        if launch and not (call.begun or call.done):
+            self._launcher.prepare(call)  # while polkit thinks
         return call
 
     def _hello(self) -> Result:
@@ -283,6 +286,7 @@ class Manager(Porting):
             self._rights.again(call.peer, call.method, {**call.params, **params}, call.grant)
 
     def _begin(self, call: Call) -> None:
+        call.begun = True
         begin = getattr(self, "_begin_" + call.method.replace(".", "_"), None)
         if begin is not None:
             begin(call, **call.params)

@@ -285,6 +285,7 @@ METHODS: dict[str, Method] = {
             "stdio": Param(_one_of("plain", "terminal", "background", "detached"), default="plain"),
             "directory": Param(_or_null(_word), default=None),
             "wait": Param(_or_null(_seconds), default=None),
+            "early": Param(_bool, default=False),
         }
     ),
     "check": Method(

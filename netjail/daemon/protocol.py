@@ -76,6 +76,11 @@ def encode_progress(number: int, text: str) -> bytes:
     return _line({"id": number, "progress": text})
 
 
+def encode_early(number: int) -> bytes:
+    """With the descriptors of a `launch` that is not authorised yet, for clients that ask so."""
+    return _line({"id": number, "early": True})
+
+
 def encode_exited(number: int, status: int) -> bytes:
     """After the result of a `launch`, to a client that stays: how the program has ended.
     `status`: as waitpid(2) gives it."""

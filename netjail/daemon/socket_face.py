@@ -28,6 +28,7 @@ from netjail.daemon.protocol import (
     LINE_MAX,
     GarbageError,
     Request,
+    encode_early,
     encode_error,
     encode_exited,
     encode_progress,
@@ -358,6 +359,7 @@ class _Client:
             self._peer, request, partial(self._progress, number), partial(self._reply, number)
         )
         call.ended = partial(self._exited, number)
+        call.offered = partial(self._offer, number)
         if not self._open:
             call.abandon()
         elif not call.done:
@@ -402,6 +404,9 @@ class _Client:
 
     def _progress(self, number: int, text: str) -> None:
         self._write(encode_progress(number, text))
+
+    def _offer(self, number: int, fds: Sequence[int]) -> None:
+        self._write(encode_early(number), fds)
 
     def _exited(self, number: int, status: int) -> None:
         self._write(encode_exited(number, status))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import array
 import marshal
 import os
+import signal
 import socket
 import sys
 from collections import deque
@@ -43,6 +44,8 @@ class Spawned:
     pidfd: int
     status: int = -1
     channel: int = -1
+    offered: bool = False
+    """The client has its own of these."""
 
     def close(self) -> None:
         for fd in (self.pidfd, self.status, self.channel):
@@ -50,6 +53,8 @@ class Spawned:
                 os.close(fd)
 
 
+Offer = Callable[[Sequence[int]], None]
+"""Told descriptors (pidfd, status pipe, channel) that are theirs from then on."""
 Started = Callable[["Spawned | NetjailError"], None]
 Ended = Callable[[int], None]
 
@@ -66,7 +71,11 @@ class Child:
         self.order = order
         cgroup = inherit.cgroup_of(order["inherited"]["cgroups"], "")
         self.message = marshal.dumps((number, cgroup))
+        self.offer: Offer | None = None
+        """Whoever is to have the client's descriptors before it is known whether it may."""
         self._spawned: Spawned | None = None
+        self._word = -1
+        """The writing end of the pipe over which the child waits for our word."""
         self._wanted = False
         self._kept = False
         self._started: Started | None = None
@@ -91,8 +100,7 @@ class Child:
         if not self._wanted and not self._over:
             self._over = True
             if self._spawned is not None:
-                self._spawned.close()
-                self._spawned = None
+                self._let_go(self._spawned)
 
     # For Spawning ------------------------------------------------------------------------------
 
@@ -102,14 +110,16 @@ class Child:
             return
         self._spawned = spawned
         try:
-            memory = _in_memory(marshal.dumps(self.order))
+            reader, self._word = os.pipe2(os.O_CLOEXEC)
             try:
-                self._say(spawned, wire.ORDER, memory)
+                self._order(spawned, reader)
             finally:
-                os.close(memory)
+                os.close(reader)
+            if self.offer is not None and not self._wanted:
+                self.offer(tuple(map(os.dup, (spawned.pidfd, spawned.status, spawned.channel))))
+                spawned.offered = True
         except OSError as error:
-            self._spawned = None
-            spawned.close()
+            self._let_go(spawned)
             self.failed(NetjailError("system", f"the program cannot be started: {error.strerror}"))
             return
         if self._wanted:
@@ -131,15 +141,35 @@ class Child:
                 )
             )
 
-    @staticmethod
-    def _say(spawned: Spawned, word: bytes, *fds: int) -> None:
-        with socket.socket(fileno=os.dup(spawned.channel)) as channel:
-            socket.send_fds(channel, [word], fds, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+    def _order(self, spawned: Spawned, reader: int) -> None:
+        memory = _in_memory(marshal.dumps(self.order))
+        try:
+            with socket.socket(fileno=os.dup(spawned.channel)) as channel:
+                flags = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
+                socket.send_fds(channel, [wire.ORDER], [memory, reader], flags)
+        finally:
+            os.close(memory)
+
+    def _let_go(self, spawned: Spawned) -> None:
+        """End a child that has not been begun. It may be held up by the directory of a caller who
+        had no right to have it entered (FUSE), so its own end is not waited for."""
+        self._spawned = None
+        try:
+            signal.pidfd_send_signal(spawned.pidfd, signal.SIGKILL)
+        except OSError:
+            pass  # it has ended already
+        spawned.close()
+        self._close_word()
+
+    def _close_word(self) -> None:
+        word, self._word = self._word, -1
+        if word >= 0:
+            os.close(word)
 
     def _go(self, spawned: Spawned) -> None:
         self._spawned = None
         try:
-            self._say(spawned, wire.BEGIN)
+            os.write(self._word, wire.BEGIN)
         except OSError:  # it has ended: because it had waited for too long, or it says why
             said = self._last_words(spawned)
             spawned.close()
@@ -148,6 +178,8 @@ class Child:
             else:
                 self._once_more()
             return
+        finally:
+            self._close_word()
         if self._kept:
             self._spawning.watch(spawned.channel, lambda: self._reported(spawned))
         else:
@@ -304,7 +336,7 @@ class Spawning:
             return
         child = self._children[rest[0]]
         if what == "forked":
-            child.forked(Spawned(rest[1], *fds))
+            child.forked(Spawned(rest[1], fds[0], fds[1], fds[2]))
         elif what == "ended":
             del self._children[rest[0]]
             child.ended(rest[1])

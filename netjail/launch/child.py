@@ -10,7 +10,7 @@ import _signal  # type: ignore[import-not-found]  # the package signal imports e
 import _socket
 import marshal
 import posix
-import sys
+import select
 
 from netjail import names
 from netjail.launch import enter, identity, inherit, keeper, processes, rare, wire
@@ -71,9 +71,9 @@ def run(channel: int, around: Surroundings) -> "NoReturn":
     status = names.EXIT_RUN_FAILED
     try:
         sock = _begin(channel)
-        order = _order(sock)
-        if order is not None:
-            status = _run(order, sock, around)
+        said = _order(sock)
+        if said is not None:
+            status = _run(*said, sock, around)
     except BaseException as error:
         status = _report(channel, error)
     finally:
@@ -113,47 +113,55 @@ def _begin(channel: int) -> "_socket.socket":
     return _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, channel)
 
 
-def _order(sock: "_socket.socket") -> "Order | None":
-    """What to do; None: nothing. Nobody but the helper can have sent the first packet."""
+def _order(sock: "_socket.socket") -> "tuple[Order, int] | None":
+    """What to do, and the pipe over which we hear whether to; None: nothing. Nobody but the helper
+    can have sent the first packet."""
     sock.settimeout(SECONDS)
     try:
-        packet, controls, _, _ = sock.recvmsg(16, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC)
+        packet, controls, _, _ = sock.recvmsg(16, _socket.CMSG_SPACE(8), _socket.MSG_CMSG_CLOEXEC)
     except OSError:
         return None
     if packet != wire.ORDER:
         return None
-    fd = int.from_bytes(controls[0][2][:4], sys.byteorder)
+    fd, word = memoryview(controls[0][2]).cast("i")
     data = posix.pread(fd, posix.fstat(fd).st_size, 0)
     posix.close(fd)
     order: Order = marshal.loads(data)  # noqa: S302 - the helper wrote it, this very Python
-    return order
+    return order, word
 
 
-def _may_begin(sock: "_socket.socket") -> bool:
-    """Wait for the helper's word. The client has its end of the channel only after that."""
-    try:
-        return sock.recv(16) == wire.BEGIN
-    except OSError:
-        return False
-
-
-def _run(order: "Order", sock: "_socket.socket", around: Surroundings) -> int:  # noqa: RET503
+def _run(order: "Order", word: int, sock: "_socket.socket", around: Surroundings) -> int:  # noqa: RET503
     """Gives the exit status of the keeper of a terminal; for the program there is no return."""
     # All this is done to ourselves alone; nothing else is before the helper says that they may.
     inherit.join_cgroups(order["inherited"]["cgroups"], around.hierarchies)
     inherit.take_on(order["inherited"], around.bounding)
-    if not _may_begin(sock):
+    received = plan = None
+    if _first(sock if order["channel"] else None, word) == sock.fileno():
+        received = _receive(order, sock)
+        if received[0] < 0:
+            plan = _get_ready(order["profile"])
+        _first(None, word)
+    if posix.read(word, 16) != wire.BEGIN:  # a pipe, of which only the helper has the other end
         return names.EXIT_RUN_FAILED
-    terminal, elsewhere = _receive(order, sock)
+    posix.close(word)
+    terminal, elsewhere, early = received or _receive(order, sock)
     if terminal >= 0:
+        if early:
+            _await(sock)
         foreground = order["mode"] == wire.TERMINAL
         pid = keeper.split(terminal, foreground)
         if pid:
             # before anything can go wrong: from here on there are two processes
             return keeper.keep(pid, sock, terminal, lambda: _become(order))
         posix.close(terminal)
-    plan = enter.read_enter(order["profile"])
-    enter.enter(plan)
+    if plan is None:
+        plan = enter.read_enter(order["profile"])
+        enter.enter(plan)
+    else:
+        if not enter.hold(plan):  # taken down since, or changed
+            raise rare.not_up(order["profile"])
+        enter.enter_network(plan)
+        enter.enter_sys(plan)
     # We are inside, where `down` finds us; what follows may take as long as the user's own file
     # systems like.
     plan.release()
@@ -165,6 +173,8 @@ def _run(order: "Order", sock: "_socket.socket", around: Surroundings) -> int:  
         _to_the_journal(order["argv"][0])
     posix.umask(order["umask"])
     _ignore(order["ignored"])
+    if early and terminal < 0:
+        _await(sock)
     # LD_PRELOAD and its kind are the user's own business: nothing of the environment has been
     # ours so far. It comes with execve(2), when the process is the user's already.
     argv = order["argv"]
@@ -173,13 +183,57 @@ def _run(order: "Order", sock: "_socket.socket", around: Surroundings) -> int:  
     )
 
 
-def _receive(order: "Order", sock: "_socket.socket") -> "tuple[int, tuple[int, str]]":
+def _await(sock: "_socket.socket") -> None:
+    """Until the client is ready for a program that runs: to pass its signals on, to tell its end.
+    One that has gone gets none."""
+    sock.settimeout(SECONDS)
+    try:
+        if sock.recv(16)[:1] == wire.READY:
+            sock.settimeout(None)
+            return
+    except OSError:
+        pass
+    posix._exit(names.EXIT_RUN_FAILED)
+
+
+def _first(sock: "_socket.socket | None", word: int) -> int:
+    """Wait for the client's descriptors or the helper's word: which descriptor has something to
+    read. When nothing comes in time, the pipe is closed, as if there were no word."""
+    poll = select.poll()
+    poll.register(word, select.POLLIN)
+    if sock is not None:
+        poll.register(sock.fileno(), select.POLLIN)
+    ready = [fd for fd, _ in poll.poll(SECONDS * 1000)]
+    if not ready:
+        posix._exit(names.EXIT_RUN_FAILED)
+    return word if word in ready else ready[0]
+
+
+def _get_ready(profile: str) -> "enter.Enter | None":
+    """Put up what the jail shows of /etc and /run, in a mount namespace of our own, before it is
+    known whether the caller may: that is seen by nobody, and takes no lock, so that it keeps no
+    `down` waiting. None: that has to be done all over again, with its errors."""
+    try:
+        plan = enter.look(profile)
+    except Exception:
+        return None
+    try:
+        enter.enter_files(plan)
+    except Exception:
+        # half done: an error that comes again, if they may know of it
+        plan.release()
+        return None
+    return plan
+
+
+def _receive(order: "Order", sock: "_socket.socket") -> "tuple[int, tuple[int, str], bool]":
     """Take the client's descriptors and put them in place: those are for the program alone.
 
-    Gives the terminal, or -1; and (descriptor, path) of a directory that root cannot enter.
+    Gives the terminal, or -1; (descriptor, path) of a directory that root cannot enter; whether
+    the client has still to say that it is ready.
     """
     if not order["channel"]:
-        return -1, (-1, order["directory"])
+        return -1, (-1, order["directory"]), False
     sock.settimeout(SECONDS)
     space = _socket.CMSG_SPACE(4 * wire.DESCRIPTORS_MAX)
     try:
@@ -205,7 +259,7 @@ def _receive(order: "Order", sock: "_socket.socket") -> "tuple[int, tuple[int, s
     elsewhere = _enter_directory(directory)
     if elsewhere[0] < 0:
         posix.close(directory)
-    return terminal, elsewhere
+    return terminal, elsewhere, packet == wire.DESCRIPTORS_EARLY
 
 
 def _enter_directory(directory: int) -> tuple[int, str]:

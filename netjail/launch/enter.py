@@ -47,7 +47,7 @@ _SYS_MOUNTS = (
 )
 """What a host may have mounted below /sys: carried over the fresh one though no line names it."""
 
-_ENOENT, _ENOEXEC, _EACCES, _EISDIR, _EINVAL = 2, 8, 13, 21, 22
+_ENOENT, _ENOEXEC, _EACCES, _EINVAL = 2, 8, 13, 22
 _SHELL = b"/bin/sh"
 _DEFAULT_PATH = b"/bin:/usr/bin"
 """Where execvp(3) looks when there is no PATH."""
@@ -101,22 +101,37 @@ def read_enter(name: str) -> Enter:
 
     Raises NetjailError("not-up") when there is nothing to enter.
     """
-    path = names.enter_file(name)
     while True:
+        plan = look(name)
         try:
-            fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NOFOLLOW)
-        except FileNotFoundError:
-            raise _rare().not_up(name) from None
-        except OSError as error:
-            raise _rare().unreadable(name, error) from None
-        try:
-            fcntl.flock(fd, fcntl.LOCK_SH)
-            if _is_at(fd, path):
-                return parse_enter(name, _read(fd), fd)
+            if hold(plan):
+                return plan
         except BaseException:
-            posix.close(fd)
+            plan.release()
             raise
-        posix.close(fd)  # taken down, perhaps up again, while we waited for the lock
+        plan.release()  # taken down, perhaps up again, while we waited for the lock
+
+
+def look(name: str) -> Enter:
+    """How to enter the jail `name`, as it is now: not locked before `hold`. Raises as
+    `read_enter`."""
+    try:
+        fd = posix.open(names.enter_file(name), posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NOFOLLOW)
+    except FileNotFoundError:
+        raise _rare().not_up(name) from None
+    except OSError as error:
+        raise _rare().unreadable(name, error) from None
+    try:
+        return parse_enter(name, _read(fd), fd)
+    except BaseException:
+        posix.close(fd)
+        raise
+
+
+def hold(plan: Enter) -> bool:
+    """Lock it against `down`; False: it is not how to enter the jail any more."""
+    fcntl.flock(plan.lock, fcntl.LOCK_SH)
+    return _is_at(plan.lock, names.enter_file(plan.name))
 
 
 def _is_at(fd: int, path: str) -> bool:
@@ -203,6 +218,12 @@ def enter_network(plan: Enter) -> None:
 
 def enter_view(plan: Enter) -> None:
     """Give the process a mount namespace with the jail's /etc, /run and /sys."""
+    enter_files(plan)
+    enter_sys(plan)
+
+
+def enter_files(plan: Enter) -> None:
+    """The mount namespace, with the jail's /etc and /run. Needs not be in its network yet."""
     directory = _working_directory()
     _step(plan, "no mount namespace can be made for it", _leave_mounts)
     carried = _pick_up(_etc_keeps(plan))
@@ -211,10 +232,16 @@ def enter_view(plan: Enter) -> None:
     _check_etc(plan)
     for where, by in plan.hides:
         _step(plan, f"{where} cannot be hidden", _hide, where, by)
+    _return_to(directory, ["/etc", *[where for where, _ in plan.hides]])
+
+
+def enter_sys(plan: Enter) -> None:
+    """A /sys of the network namespace that the process is in by now."""
+    directory = _working_directory()
     carried = _pick_up(_sys_keeps(plan))
     _step(plan, "its /sys cannot be mounted", _mount_sys)
     _put_down(carried)
-    _return_to(directory, ["/etc", "/sys", *[where for where, _ in plan.hides]])
+    _return_to(directory, ["/sys"])
 
 
 def _step(plan: Enter, what: str, act: "Callable[..., None]", *args: str) -> None:
@@ -396,39 +423,12 @@ def _try(file: bytes, args: list[bytes], env: Env) -> OSError:
 
 
 def _exec_error(name: bytes, error: OSError) -> ExecError:
-    """In the words that a shell has for it."""
-    shown, file = name.decode(errors="replace"), error.filename
-    if error.errno == _ENOENT:
-        if not posix.access(file, posix.F_OK):
-            return ExecError(names.EXIT_NOT_FOUND, f"{shown}: {error.strerror}")
-        return ExecError(names.EXIT_NOT_EXECUTABLE, f"{shown}: bad interpreter{_interpreter(file)}")
-    why = error.strerror
-    if error.errno == _EACCES and _is_directory(file):
-        why = posix.strerror(_EISDIR)
-    return ExecError(names.EXIT_NOT_EXECUTABLE, f"{shown}: {why}")
-
-
-def _interpreter(file: bytes) -> str:
-    """`: PATH: why` of a script whose interpreter is missing; "" for anything else."""
     try:
-        fd = posix.open(file, posix.O_RDONLY | posix.O_CLOEXEC)
-        try:
-            line = posix.read(fd, 256).split(b"\n")[0]
-        finally:
-            posix.close(fd)
-    except OSError:
-        return ""
-    words = line[2:].split()
-    if not line.startswith(b"#!") or not words:
-        return ""
-    return f": {words[0].decode(errors='replace')}: {posix.strerror(_ENOENT)}"
-
-
-def _is_directory(path: bytes) -> bool:
-    try:
-        return posix.stat(path).st_mode & 0o170000 == 0o040000
-    except OSError:
-        return False
+        rare = _rare()
+    except ImportError:  # root alone may read the package, and we are not root any more
+        status = names.EXIT_NOT_FOUND if error.errno == _ENOENT else names.EXIT_NOT_EXECUTABLE
+        return ExecError(status, f"{name.decode(errors='replace')}: {error.strerror}")
+    return ExecError(*rare.exec_failure(name, error))
 
 
 def _bytes(text: str) -> bytes:

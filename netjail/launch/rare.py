@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import posix
 
+from netjail import names
 from netjail.errors import NetjailError
 from netjail.launch import syscalls
 
@@ -115,3 +116,40 @@ def failed(name: str, what: str, why: OSError) -> NetjailError:
             "system", message, "The end of `dmesg` may say what the kernel dislikes."
         )
     return NetjailError("system", message)
+
+
+def exec_failure(name: bytes, error: OSError) -> tuple[int, str]:
+    """Exit status and words, as a shell has them, for a program that cannot be executed. `error`
+    comes with its file."""
+    shown, file = name.decode(errors="replace"), error.filename
+    if error.errno == errno.ENOENT:
+        if not posix.access(file, posix.F_OK):
+            return names.EXIT_NOT_FOUND, f"{shown}: {error.strerror}"
+        return names.EXIT_NOT_EXECUTABLE, f"{shown}: bad interpreter{_interpreter(file)}"
+    why = error.strerror
+    if error.errno == errno.EACCES and _is_directory(file):
+        why = posix.strerror(errno.EISDIR)
+    return names.EXIT_NOT_EXECUTABLE, f"{shown}: {why}"
+
+
+def _interpreter(file: bytes) -> str:
+    """`: PATH: why` of a script whose interpreter is missing; "" for anything else."""
+    try:
+        fd = posix.open(file, posix.O_RDONLY | posix.O_CLOEXEC)
+        try:
+            line = posix.read(fd, 256).split(b"\n")[0]
+        finally:
+            posix.close(fd)
+    except OSError:
+        return ""
+    words = line[2:].split()
+    if not line.startswith(b"#!") or not words:
+        return ""
+    return f": {words[0].decode(errors='replace')}: {posix.strerror(errno.ENOENT)}"
+
+
+def _is_directory(path: bytes) -> bool:
+    try:
+        return posix.stat(path).st_mode & 0o170000 == 0o040000
+    except OSError:
+        return False

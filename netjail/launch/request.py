@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The client's side of a launch: asks the helper, sends the descriptors, waits for the end.
 
-On the launch path: nothing that is not built in, save `_socket` and, on a terminal, `terminal`.
-The request is written and the usual answer read without the package json.
+On the launch path: nothing that is not built in, save `_socket`, `select` and, on a terminal,
+`terminal`; what the request itself does not need is imported while the helper works on it. The
+request is written and the usual answer read without the package json.
 """
 
 import _signal  # type: ignore[import-not-found]  # the package signal imports enum
 import _socket
 import posix
-import select
 import sys
 
 from netjail import names
-from netjail.launch import wire
+from netjail.launch import reach
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from netjail.launch.terminal import Terminal
 
-_CONNECT_SECONDS = 10.0
 _FDS = 3
 """pidfd, status pipe, channel: what comes with the answer."""
 _LINE_MAX = 1 << 20
@@ -31,6 +30,9 @@ _ESCAPES = {number: f"\\u{number:04x}" for number in range(32)} | {34: '\\"', 92
 _LIST_ESCAPES = _ESCAPES | {0: '","'}
 """For texts with zero bytes between them."""
 
+_NOSIGNAL = 0x4000
+_EARLY = b'{"id":1,"early":true}\n'
+"""Before the answer: here are descriptors, in case it is yes."""
 _SILENT = ',"interactive":false'
 
 FORWARDED = (
@@ -67,6 +69,8 @@ class Launch:
         self._detach = detach
         self._received = b""
         self._fds: list[int] = []
+        self._served = -1
+        """The channel over which the descriptors have been sent."""
 
     # The helper --------------------------------------------------------------------------------
 
@@ -84,7 +88,9 @@ class Launch:
         """Whether the first that the helper says is that the program was started, in a jail that
         was up; False: it is something else, for `answer` to say."""
         while b"\n" not in self._received and self._receive():
-            pass
+            if self._received.startswith(_EARLY) and len(self._fds) == _FDS:
+                self._received = self._received[len(_EARLY) :]
+                self._serve_early()
         line = self._received
         return (
             line.startswith(b'{"id":1,"result":{')
@@ -112,7 +118,9 @@ class Launch:
                 )
             self._received = rest
             said = json.loads(line)
-            if "progress" in said:
+            if "early" in said:
+                self._serve_early()
+            elif "progress" in said:
                 progress(str(said["progress"]))
             elif "error" in said:
                 error = NetjailError.from_dict(said["error"])
@@ -127,28 +135,49 @@ class Launch:
         self._sock.close()
         self._sock, self._terminal = other._sock, other._terminal
         self._received, self._fds = other._received, other._fds
+        self._served = other._served
 
     # The program -------------------------------------------------------------------------------
 
-    def finish(self) -> "NoReturn":
-        """Let the program begin, wait for its end, and end like it. Raises FailedError."""
-        pidfd, status, channel = self._fds
-        if self._terminal is None:
-            signals = _Signals(self._detach)
-        own = _own_fds(self._terminal)
-        mode_fds = [] if self._detach else own
+    def _serve(self, packet: bytes) -> None:
+        """Send the program's descriptors to the newest child that the helper has told of, once."""
+        channel = self._fds[-1]
+        if channel == self._served:
+            return
+        self._served = channel
+        own = [] if self._detach else _own_fds(self._terminal)
         directory = posix.open(".", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
+        data = b"".join(fd.to_bytes(4, sys.byteorder) for fd in (directory, *own))
         sock = _socket.socket(fileno=channel)
-        fds = [directory, *mode_fds]
-        data = b"".join(fd.to_bytes(4, sys.byteorder) for fd in fds)
         try:
-            sock.sendmsg(
-                [wire.DESCRIPTORS], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, data)], 0x4000
-            )
+            sock.sendmsg([packet], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, data)], _NOSIGNAL)
         except OSError:
             pass  # it may have said why
+        finally:
+            sock.detach()
+            posix.close(directory)
+
+    def _serve_early(self) -> None:
+        from netjail.launch import wire
+
+        self._serve(wire.DESCRIPTORS_EARLY)
+
+    def finish(self) -> "NoReturn":
+        """Let the program begin, wait for its end, and end like it. Raises FailedError."""
+        from netjail.launch import wire
+
+        pidfd, status, channel = self._fds[-_FDS:]
+        if self._terminal is None:
+            signals = _Signals(self._detach)
+        early = self._served == channel
+        self._serve(wire.DESCRIPTORS)
+        sock = _socket.socket(fileno=channel)
+        if early:
+            try:
+                sock.send(wire.READY, _NOSIGNAL)
+            except OSError:
+                pass  # it may have said why
         self._sock.close()
-        posix.close(directory)
         if self._detach:
             packet = wire.receive(sock)
             if packet:
@@ -170,20 +199,17 @@ def begin(
     detach: bool = False,
     interactive: bool = True,
     path: str = names.SOCKET,
+    sock: "_socket.socket | None" = None,
 ) -> Launch | None:
     """Ask the helper at `path` to start a program; None where no helper takes requests.
 
-    `env`: entries as in environ(7), by default our own. `wait`: see `up`; None: only for a tunnel
-    that was down. Raises FailedError for what is too long to be asked.
+    `sock`: one that is connected already (see `reach`); it is ours from here on. `env`: entries as
+    in environ(7), by default our own. `wait`: see `up`; None: only for a tunnel that was down.
+    Raises FailedError for what is too long to be asked.
     """
-    _fill_stdio()
-    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
-    try:
-        sock.settimeout(_CONNECT_SECONDS)
-        sock.connect(path)
-        sock.settimeout(None)
-    except OSError:
-        sock.close()
+    if sock is None:
+        sock = reach.connect(path)
+    if sock is None:
         return None
     terminal = None if detach else _terminal()
     stdio = "detached" if detach else "plain" if terminal is None else terminal.mode
@@ -203,16 +229,15 @@ def begin(
         pass  # it may have said why
     if terminal is not None:
         terminal.open()
+    _read_on()
     return Launch(sock, terminal, detach)
 
 
-def _fill_stdio() -> None:
-    """What of 0, 1, 2 is closed must not become something else of ours."""
-    while True:
-        fd = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
-        if fd > 2:
-            posix.close(fd)
-            return
+def _read_on() -> None:
+    """Import now, while the helper is at work, what comes after its answer."""
+    import select  # noqa: F401
+
+    from netjail.launch import wire  # noqa: F401
 
 
 def _terminal() -> "Terminal | None":
@@ -241,7 +266,7 @@ def _line(
     umask = posix.umask(0o077)
     posix.umask(umask)
     head = f'{{"v":{names.PROTOCOL},"id":1,"method":"launch"{"" if interactive else _SILENT}'
-    params = f'"profile":"{profile}","umask":{umask},"ignored":{_ignored()},{more}'
+    params = f'"profile":"{profile}","umask":{umask},"ignored":{_ignored()},"early":true,{more}'
     lists = b'"argv":[%b],"env":[%b]' % (_strings(words), _strings(entries) if entries else b"")
     return f'{head},"params":{{{params},'.encode() + lists + b"}}\n"
 
@@ -307,6 +332,8 @@ class _Waiting:
 
     def run(self) -> int:
         """Its wait status. Raises FailedError."""
+        import select
+
         poll = select.poll()
         poll.register(self._status, select.POLLIN)
         poll.register(self._signals.fd, select.POLLIN)
@@ -338,6 +365,8 @@ def _send(pidfd: int, number: int) -> None:
 
 def ended(status: int, pidfd: int, channel: "_socket.socket") -> int:
     """What the status pipe says, when it says something. Raises FailedError."""
+    from netjail.launch import wire
+
     said = posix.read(status, 64)
     channel.settimeout(0)
     packet = wire.receive(channel)

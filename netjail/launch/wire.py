@@ -3,17 +3,20 @@
 
 The *channel* is a pair of SOCK_SEQPACKET sockets that the spawner makes for each child. One end
 goes to the helper, the other one to the child alone. Over it the helper sends the order, for which
-the child gets ready while polkit still thinks, and then its word that the caller may. Only then it
-hands its end on to the client, who sends the program's descriptors: so neither helper nor spawner
-ever holds one of a caller's, whose mere closing may block (FUSE, a socket that lingers, a serial
-line), and a child that blocks harms nobody but its caller.
+the child gets ready while polkit still thinks. Then it hands its end on to the client, who sends
+the program's descriptors: so neither helper nor spawner ever holds one of a caller's, whose mere
+closing may block (FUSE, a socket that lingers, a serial line), and a child that blocks harms nobody
+but its caller. That the caller may, the helper says over a pipe that it hands on to nobody.
 
 Each packet begins with a byte that says what it is:
 
-    helper -> child  ORDER        child.Order, marshalled, in a file in memory, by SCM_RIGHTS
-                     BEGIN        the caller may
+    helper -> child  ORDER        child.Order, marshalled, in a file in memory, and the pipe's
+                                  reading end, by SCM_RIGHTS
+                     BEGIN        over the pipe: the caller may
     client -> child  DESCRIPTORS  the working directory, then, as the request said, standard
                                   input, output and error, then the terminal: by SCM_RIGHTS
+                     DESCRIPTORS_EARLY  the same, before the client knows whether it may; then
+                     READY        it does, and can pass signals on: the program can begin
     client -> keeper SIGNAL       number, in text
                      GO_ON        "1": in the foreground of its terminal, "0": in the background
     child -> client  FAILED       status, code, message, hint, separated by zero bytes
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
 ORDER = b"O"
 BEGIN = b"G"
 DESCRIPTORS = b"F"
+READY = b"R"
+DESCRIPTORS_EARLY = b"FE"
 SIGNAL = b"S"
 GO_ON = b"C"
 FAILED = b"E"

@@ -181,10 +181,13 @@ class UserBox:
         env = self.env(uid) if env is None else env
         return subprocess.Popen(argv, env=env, text=True, **options)
 
-    def start_helper(self, *options: str, uids: Sequence[int] = (ALICE, BOB)) -> int:
-        """A helper that serves `uids`; its pid."""
+    def start_helper(
+        self, *options: str, uids: Sequence[int] = (ALICE, BOB), thinks: float = 0.001
+    ) -> int:
+        """A helper that serves `uids`, after `thinks` seconds each time; its pid."""
         ready, ready_child = os.pipe()
         words = [PYTHON, "-I", "/run/pkg/tests/netns/open_helper.py", *map(str, uids)]
+        words += [f"thinks={thinks}"]
         words += ["--", "--idle-timeout", "3600", "--ready-fd", str(ready_child), *options]
         os.makedirs(self.path("/run/netjail"), exist_ok=True)
         with open(self.path("/run/netjail/netjaild.log"), "ab") as log:

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reaches the helper. Comes first on the launch path: while the helper finds out who has connected,
+the client imports what it needs to ask."""
+
+import _socket
+import posix
+
+_CONNECT_SECONDS = 10.0
+
+
+def connect(path: str) -> "_socket.socket | None":
+    """The helper's socket at `path`; None: there is none, or nobody takes requests."""
+    _fill_stdio()
+    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
+    try:
+        sock.settimeout(_CONNECT_SECONDS)
+        sock.connect(path)
+        sock.settimeout(None)
+    except OSError:
+        sock.close()
+        return None
+    return sock
+
+
+def _fill_stdio() -> None:
+    """What of 0, 1, 2 is closed must not become something else of ours."""
+    while True:
+        fd = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
+        if fd > 2:
+            posix.close(fd)
+            return
