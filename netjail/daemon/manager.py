@@ -190,9 +190,6 @@ class Manager(Porting):
         except NetjailError as error:
             self._finish(call, error)
             return call
-        launch = method == "launch" and self._held is None
-        if launch and peer.uid == 0:
-            self._launcher.prepare(call)
         early = peer.uid == 0 and method in self._early
         if method == "hello":
             self._finish(call, self._hello())
@@ -200,7 +197,7 @@ class Manager(Porting):
             self._held.append(call)
         else:
             self._authorise(call)
-        if launch and not (call.begun or call.done):
+        if method == "launch" and not (self._held or call.begun or call.done):
             self._launcher.prepare(call)  # while polkit thinks
         return call
 
@@ -491,7 +488,6 @@ class Manager(Porting):
 
 
 _EARLY = frozenset({"list", "status", "profile.add", "profile.get", "profile.check"})
-
 _FILES = frozenset({"profile.add", "profile.remove"})
 
 
