@@ -171,8 +171,13 @@ c.call("up", {"profile": "lab", "wait": 0})
                 out, _ = asking.communicate(timeout=30)
         state, said, again = json.loads(out)
         assert state == "up"
-        if not again:
+        if not again and said:
             break
+        # the gate was quicker, and let in who may; or so slow that another child was made
+        spawner = box.spawner()
+        children = Path(f"/proc/{spawner}/task/{spawner}/children")
+        eventually(lambda: not children.read_text(), 20)  # noqa: B023
+        box.path(TELLTALE).unlink(missing_ok=True)
     else:
         pytest.skip("this machine is too slow for that to be met")
     assert said.startswith("E125\0not-up")
