@@ -13,6 +13,8 @@ CODES = frozenset(
         "invalid-name",
         "no-such-profile",
         "no-such-switch",
+        "no-such-place",  # no server of a pool is meant by that word
+        "no-pool",  # a profile with one server only
         "no-such-application",  # no desktop entry of that name, or one that cannot be used
         "exists",
         "in-use",  # programs are running in the jail, or another profile goes through it

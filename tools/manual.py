@@ -258,6 +258,7 @@ def pages() -> dict[Path, str]:
             UPLINK=key_entries("uplink"),
             WIREGUARD=key_entries("uplink", "wireguard"),
             PEER=key_entries("uplink.peer"),
+            PLACE=key_entries("uplink.place"),
             OPENVPN=key_entries("uplink", "openvpn"),
             OPENCONNECT=key_entries("uplink", "openconnect"),
             VETH=key_entries("uplink", "veth"),

@@ -61,8 +61,8 @@ __netjail_verb() {
             flags='--forward --expose --udp --json -h --help'
             values='' places='profile none' ;;
         import)
-            flags='--name --replace --description --through --user --json -h --help'
-            values='--name:none --description:none --through:profile --user:user' places='file' ;;
+            flags='--kind --name --replace --description --through --user --json -h --help'
+            values='--kind:=wireguard,openvpn --name:none --description:none --through:profile --user:user' places='file' ;;
         export)
             flags='-o --output --force --json -h --help'
             values='-o:file --output:file' places='profile' ;;

@@ -28,7 +28,7 @@ function __netjail_read
         if test "$token" = --; and not set -q over[1]
             set over --
         else if not set -q over[1]; and string match -qr -- '^-.' $token
-            if contains -- $token --accept --action --autostart --count --description --destdir --echo --echo-dns --in --interface --name --output --prefix --resolver --signal --since --snap --svg --through --user --wait --write -c -i -o -s -u -w
+            if contains -- $token --accept --action --autostart --count --description --destdir --echo --echo-dns --in --interface --kind --name --output --prefix --resolver --signal --since --snap --svg --through --user --wait --write -c -i -o -s -u -w
                 set -e tokens[1]
             end
         else
@@ -244,6 +244,7 @@ complete -c netjail -n "__netjail_options 'port remove'" -l json -d 'print one l
 complete -c netjail -n "__netjail_options 'port remove'" -s h -l help -d 'this text'
 complete -c netjail -n "__netjail_place 'port remove' 0" -a '(__netjail_profiles)'
 
+complete -c netjail -n "__netjail_options import" -l kind -x -a 'wireguard openvpn' -d 'of a directory or .zip that has both: which to take (default: what most are)'
 complete -c netjail -n "__netjail_options import" -l name -x -d 'the profile\'s name (default: the file\'s)'
 complete -c netjail -n "__netjail_options import" -l replace -d 'replace a profile of that name'
 complete -c netjail -n "__netjail_options import" -l description -x -d 'shown by `netjail list`'

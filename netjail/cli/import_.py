@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`netjail import`: a profile from a VPN provider's file."""
+"""`netjail import`: a profile from a VPN provider's file, or a pool of servers from many."""
 
 from __future__ import annotations
 
@@ -22,15 +22,19 @@ def parser() -> VerbParser:
     """The arguments of `import`."""
     parser = VerbParser(
         "import",
-        "[OPTIONS] FILE",
+        "[OPTIONS] FILE | DIRECTORY | ZIP",
         "Makes a profile from a WireGuard file (wg-quick's format) or an OpenVPN file (.ovpn)\n"
         "as VPN providers hand it out, and from the files that it names. Commands in the file\n"
         "(PostUp, up and the like) are never executed: what is left out is listed, with the\n"
-        "reason.",
+        "reason.\n"
+        "\n"
+        "A directory or .zip with many such files becomes one profile with many places, among\n"
+        "which `netjail use` chooses.",
         examples=(
             ("netjail import mullvad-se.conf", "the profile is called mullvad-se"),
             ("netjail import wg0.conf --name vpn", "it is called vpn"),
             ("netjail import office.ovpn --name work", "OpenVPN; asks for a password at `up`"),
+            ("netjail import mullvad.zip --name mullvad", "all servers of a provider in one"),
             (
                 "netjail import work.conf --through vpn",
                 "multi-hop: the tunnel to work uses vpn",
@@ -39,6 +43,11 @@ def parser() -> VerbParser:
         exits=(("0", "the profile is stored"), ("1", "refused; nothing was changed")),
     )
     parser.word("file", metavar="FILE", help="the file; - for standard input")
+    parser.option(
+        "--kind",
+        choices=("wireguard", "openvpn"),
+        help="of a directory or .zip that has both: which to take (default: what most are)",
+    )
     parser.option(
         "--name", metavar="NAME", type=profile_name, help="the profile's name (default: the file's)"
     )
@@ -62,7 +71,16 @@ def parser() -> VerbParser:
 
 
 def execute(args: Namespace, context: Context) -> Result:
-    """{profile, left_out: [{line, text, why}], warnings}."""
+    """{profile, left_out: [{line, text, why}], warnings}; of a pool see `import_pool`."""
+    if args.file != "-":
+        from netjail.cli import archive
+
+        if archive.is_pool(args.file):
+            from netjail.cli import import_pool
+
+            return import_pool.execute(args, context)
+    if args.kind is not None:
+        raise parser().wrong("--kind is for a directory or a .zip with many files")
     data = reading.read_bytes(args.file)
     name = args.name or reading.name_from(args.file)
     from dataclasses import replace
@@ -126,6 +144,11 @@ def _side_files(path: str, named: dict[str, bool]) -> dict[str, str]:
 
 def render(data: dict[str, Any], output: Output) -> None:
     """What was left out, what to know, what to do next."""
+    if "places" in data:
+        from netjail.cli import import_pool
+
+        import_pool.render(data, output)
+        return
     name = data["profile"]
     output.line("Imported ", Text(name, "bold"), ".")
     if data["left_out"]:

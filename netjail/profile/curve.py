@@ -9,10 +9,12 @@ to talk to anybody. About 1 ms.
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
+from functools import lru_cache
 
 _P = 2**255 - 19
 
 
+@lru_cache(maxsize=8)  # the files of one provider have one key, thousands of them
 def public_key(private_key: str) -> str:
     """Base64 of the public key for a valid base64 private key."""
     scalar = int.from_bytes(b64decode(private_key), "little")

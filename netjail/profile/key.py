@@ -78,14 +78,25 @@ class KeySet:
     named: frozenset[str] = frozenset()
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     by_name: Mapping[str, Key] = field(init=False)
+    required: Mapping[str, tuple[Key, ...]] = field(init=False)
+    """Keys that a table must have, by its name."""
+    _namesakes: Mapping[str, tuple[Key, ...]] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "by_name", {key.name: key for key in reversed(self.keys)})
+        required: dict[str, tuple[Key, ...]] = {}
+        namesakes: dict[str, tuple[Key, ...]] = {}
+        for key in self.keys:
+            namesakes[key.name] = (*namesakes.get(key.name, ()), key)
+            if key.required:
+                required[key.section] = (*required.get(key.section, ()), key)
+        object.__setattr__(self, "required", required)
+        object.__setattr__(self, "_namesakes", namesakes)
 
     def find(self, name: str, kind: str | None) -> Key | None:
         """The key of that name; some mean something else with other kinds of uplink."""
-        for key in self.keys:
-            if key.name == name and kind in key.kinds:
+        for key in self._namesakes.get(name, ()):
+            if kind in key.kinds:
                 return key
         return self.by_name.get(name)
 

@@ -13,6 +13,7 @@ from netjail.profile.checks import DESCRIPTION_MAX, MTU_MAX, MTU_MIN
 from netjail.profile.key import Key, KeySet, Type, choice
 from netjail.profile.lankeys import LAN, LAN_JAIL_IFS, LAN_KEYS, LAN_KINDS
 from netjail.profile.linkkeys import LINK_KEYS
+from netjail.profile.placekeys import POOLED, place_keys
 from netjail.profile.portkeys import PORT_KEYS
 from netjail.profile.shaping import SHAPE_KEYS
 from netjail.profile.tunnelkeys import TUNNEL_KEYS
@@ -77,7 +78,7 @@ _WG = ("wireguard",)
 _VETH = ("veth",)
 _TUNNELS = ("wireguard", "openvpn", "openconnect")
 
-KEYS: tuple[Key, ...] = (
+_OWN_KEYS: tuple[Key, ...] = (
     Key("version", VERSION_TYPE, "Version of this format.", required=True),
     Key("description", TEXT, "A line for yourself, shown by `netjail list`.", default="empty"),
     Key(
@@ -180,6 +181,13 @@ KEYS: tuple[Key, ...] = (
         kinds=_TUNNELS,
         default="the host",
     ),
+    Key(
+        "uplink.failover",
+        BOOL,
+        "Whether another place of the pool is taken when the one in use stays silent.",
+        kinds=POOLED,
+        default="`true`",
+    ),
     *TUNNEL_KEYS,
     Key(
         "uplink.peer.public_key",
@@ -256,10 +264,13 @@ KEYS: tuple[Key, ...] = (
     ),
 )
 
+KEYS = (*_OWN_KEYS, *place_keys(_OWN_KEYS))
+
 SECTIONS = {
     "": "the file",
     "uplink": "[uplink]",
     "uplink.peer": "[[uplink.peer]]",
+    "uplink.place": "[[uplink.place]]",
     "link": "[[link]]",
     "link.shape": "[link.shape]",
     "forward": "[[forward]]",
@@ -301,7 +312,13 @@ JAIL_IFS = {
 }
 """What an uplink's interface is called inside, by kind."""
 
-PROFILE = KeySet(KEYS, SECTIONS, LATER, named=frozenset({"dns.hosts"}), only={"uplink.peer": _WG})
+PROFILE = KeySet(
+    KEYS,
+    SECTIONS,
+    LATER,
+    named=frozenset({"dns.hosts"}),
+    only={"uplink.peer": _WG, "uplink.place": POOLED},
+)
 """What a profile's file may hold."""
 BY_NAME = PROFILE.by_name
 leaves = PROFILE.leaves

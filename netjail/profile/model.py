@@ -12,7 +12,7 @@ from ipaddress import (
     IPv6Interface,
     IPv6Network,
 )
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 Address = IPv4Address | IPv6Address
 Interface = IPv4Interface | IPv6Interface
@@ -45,10 +45,22 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """One of the servers of a pool: what it has that the uplink's own keys say otherwise.
+
+    `values`: keys of [[uplink.place]] and their final values; `places` puts them in.
+    """
+
+    name: str
+    values: tuple[tuple[str, Any], ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class WireGuard:
     """A WireGuard tunnel. `through`: the profile in whose jail the encrypted socket lives.
 
-    `dns_servers` and `dns_search` are what the provider's file says in its DNS line.
+    `dns_servers` and `dns_search` are what the provider's file says in its DNS line. `places`: the
+    servers of a pool; `place`: the name of the one whose values stand here, None in the file.
     """
 
     kind: ClassVar[str] = "wireguard"
@@ -61,6 +73,9 @@ class WireGuard:
     through: str | None = None
     dns_servers: tuple[Address, ...] = ()
     dns_search: tuple[str, ...] = ()
+    failover: bool = True
+    places: tuple[Place, ...] = field(default=(), metadata={"digest": False})
+    place: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +164,9 @@ class OpenVpn:
     through: str | None = None
     dns_servers: tuple[Address, ...] = ()
     dns_search: tuple[str, ...] = ()
+    failover: bool = True
+    places: tuple[Place, ...] = field(default=(), metadata={"digest": False})
+    place: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,11 @@ of keys; what several values must be to each other is judged here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
-from typing import Any
+from typing import Any, TypeVar
 
-from netjail.profile import checks, keys, lans, links, ports, tunnels
+from netjail.profile import checks, keys, lans, links, placekeys, places, ports, tunnels
 from netjail.profile.checks import Bad
 from netjail.profile.model import (
     Address,
@@ -180,7 +181,7 @@ def _wireguard(raw: Mapping[str, Any], path: Path, report: Report) -> WireGuard 
     if report.bad() != before:
         return None
     entries = values.pop("dns", ())
-    return WireGuard(
+    made = WireGuard(
         private_key=values["private_key"],
         addresses=values["address"],
         peers=tuple(Peer(**p) for p in peers),
@@ -190,7 +191,24 @@ def _wireguard(raw: Mapping[str, Any], path: Path, report: Report) -> WireGuard 
         through=values.get("through"),
         dns_servers=tuple(e for e in entries if not isinstance(e, str)),
         dns_search=tuple(e for e in entries if isinstance(e, str)),
+        failover=values.get("failover", True),
     )
+    return _with_places(made, raw, path, report)
+
+
+_P = TypeVar("_P", WireGuard, OpenVpn)
+
+
+def _with_places(made: _P, raw: Mapping[str, Any], path: Path, report: Report) -> _P | None:
+    if "place" not in raw:
+        return made
+    before = report.bad()
+    found = places.read(raw["place"], made.kind, (*path, "place"), report)
+    if report.bad() != before:
+        return None
+    made = replace(made, places=found)
+    places.judge(made, path, report)
+    return made if report.bad() == before else None
 
 
 def _veth(raw: Mapping[str, Any], path: Path, report: Report) -> Veth | None:
@@ -243,7 +261,9 @@ def _openvpn(raw: Mapping[str, Any], path: Path, report: Report) -> OpenVpn | No
     values = table(raw, "uplink", "openvpn", path, report)
     for leaf, text in tunnels.openvpn_problems(values):
         report.problem((*path, leaf), text)
-    return tunnels.openvpn(values) if report.bad() == before else None
+    if report.bad() != before:
+        return None
+    return _with_places(tunnels.openvpn(values), raw, path, report)
 
 
 def _openconnect(raw: Mapping[str, Any], path: Path, report: Report) -> OpenConnect | None:
@@ -269,6 +289,9 @@ def read_uplink(raw: Mapping[str, Any], report: Report) -> Uplink | None:
     """The [uplink] table; None if `report` got a problem."""
     kind = raw.get("kind")
     if isinstance(kind, str) and kind in _BY_KIND:
+        if "place" in raw and kind not in placekeys.POOLED:
+            owners = " and ".join(f'"{each}"' for each in placekeys.POOLED)
+            report.problem(("uplink", "place"), f"belongs to uplinks of kind {owners}")
         return _BY_KIND[kind](raw, ("uplink",), report)
     if isinstance(kind, str) and kind in keys.LATER_KINDS:
         # Its other keys are of a table that this version does not know.

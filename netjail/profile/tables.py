@@ -186,13 +186,8 @@ def table(  # noqa: PLR0917
             good, final = read(key, value, here, report)
             if good:
                 values[name] = final
-    for key in known.keys:
-        if (
-            key.section == section
-            and key.required
-            and key.leaf not in raw
-            and (not key.kinds or kind in key.kinds)
-        ):
+    for key in known.required.get(section, ()):
+        if key.leaf not in raw and (not key.kinds or kind in key.kinds):
             what = key.doc.partition(".")[0]
             report.problem(
                 (*path, key.leaf),

@@ -9,7 +9,7 @@ from typing import Any
 
 from netjail import names
 from netjail.errors import NetjailError
-from netjail.profile import keys, links, ports, schema, tunnels
+from netjail.profile import keys, links, places, ports, schema, tunnels
 from netjail.profile.lines import Locator
 from netjail.profile.model import (
     Dns,
@@ -122,7 +122,11 @@ def _uplink(profile: Profile) -> dict[str, Any]:
         for name in ("mtu", "listen_port", "fwmark", "through"):
             if getattr(uplink, name) is not None:
                 raw[name] = getattr(uplink, name)
+        if not uplink.failover:
+            raw["failover"] = False
         raw["peer"] = [_peer(p) for p in uplink.peers]
+        if uplink.places:
+            raw["place"] = places.dump(uplink)
     elif isinstance(uplink, OpenVpn | OpenConnect):
         raw |= tunnels.dump(uplink)
     elif isinstance(uplink, Veth):

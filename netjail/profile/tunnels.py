@@ -90,7 +90,7 @@ def dump(uplink: OpenVpn | OpenConnect) -> dict[str, Any]:
     raw: dict[str, Any] = {}
     for each in fields(uplink):
         value = getattr(uplink, each.name)
-        if each.name in ("dns_servers", "dns_search"):
+        if each.name in ("dns_servers", "dns_search", "places", "place"):
             continue
         if each.default is not MISSING and value == each.default:
             continue
@@ -99,6 +99,10 @@ def dump(uplink: OpenVpn | OpenConnect) -> dict[str, Any]:
         raw[each.name] = [str(item) for item in value] if isinstance(value, tuple) else value
     if uplink.dns_servers or uplink.dns_search:
         raw["dns"] = [*map(str, uplink.dns_servers), *uplink.dns_search]
+    if isinstance(uplink, OpenVpn) and uplink.places:
+        from netjail.profile import places  # which reads tables, as nothing else here does
+
+        raw["place"] = places.dump(uplink)
     return raw
 
 

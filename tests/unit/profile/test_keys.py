@@ -55,6 +55,7 @@ def test_every_field_of_the_model_has_a_key() -> None:
     assert leaves("uplink", "veth") - {"kind"} == fields(Veth)
     assert leaves("uplink", "none") - {"kind"} == fields(NoUplink)
     renamed = {"addresses": "address", "peers": "peer", "dns_servers": "dns", "dns_search": "dns"}
+    renamed["places"] = "place"
     assert leaves("uplink", "wireguard") - {"kind"} == {
         renamed.get(f, f) for f in fields(WireGuard)
     }
@@ -95,7 +96,7 @@ def test_the_reference_is_up_to_date() -> None:
     assert reference.update(text) == text, "run: python3 -m netjail.profile.reference docs/*.md"
     blocks = set(re.findall("<!-- keys: (.*?) -->", text))
     wanted = {"top", "kinds", "uplink.peer", "link", "link.shape", "dns", "dns modes"}
-    wanted |= {"dns.hosts", "later", "isolation", "forward", "expose"}
+    wanted |= {"dns.hosts", "later", "isolation", "forward", "expose", "uplink.place"}
     assert blocks == wanted | {f"uplink {k}" for k in keys.KINDS if k != "none"}
 
 
