@@ -13,6 +13,8 @@ PROFILE_DIR = "/etc/netjail/profiles"
 SWITCH_DIR = "/etc/netjail/switches"
 """The same for switches."""
 
+STATE_DIR = "/var/lib/netjail"
+"""What is remembered beyond the next boot and is nobody's to edit; `places` in it is root's."""
 RUN_DIR = "/run/netjail"
 """0755. Everything below is ours; gone after a reboot, like the jails themselves."""
 SOCKET = "/run/netjail/socket"

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from netjail import names
+from netjail.daemon.choices import Choice, Choices
 from netjail.errors import NetjailError
 from netjail.profile.model import Port, Profile
 from netjail.uplinks.login import Login
@@ -189,8 +190,15 @@ class Store(Protocol):
     def remove(self, name: str) -> None: ...
     def parse(self, name: str, text: str) -> tuple[Profile, Sequence[str]]: ...
     def signature(self, name: str) -> object:
-        """Something that differs once the profile's file has changed; None: there is no file."""
+        """Something that differs once the profile's file, or its place, has changed; None: there
+        is no file."""
         ...
+
+    def choice(self, name: str) -> Choice:
+        """Which place of a pool `load` gives."""
+        ...
+
+    def choose(self, name: str, choice: Choice) -> None: ...
 
 
 class SwitchStore(Protocol):
@@ -219,14 +227,24 @@ class RealStore:
     """netjail.profile, as `Store`."""
 
     def __init__(self) -> None:
-        from netjail.profile import store, toml
+        from netjail.profile import places, store, toml
 
         self._store = store
+        self._places = places
+        self._choices = Choices()
         self.names = store.names
-        self.load = store.load
         self.read_text = store.read_text
-        self.remove = store.remove
         self.parse = toml.parse
+        self.choice = self._choices.get
+        self.choose = self._choices.take
+
+    def load(self, name: str) -> Profile:
+        profile = self._store.load(name)
+        return self._places.choose(profile, self.choice(name).place)
+
+    def remove(self, name: str) -> None:
+        self._store.remove(name)
+        self._choices.forget(name)
 
     def save(self, name: str, text: str, replace: bool) -> None:
         self._store.save(name, text, replace)
@@ -237,7 +255,8 @@ class RealStore:
         except OSError:
             return None
         # ctime too: an owner or mode that netjail refuses is mended without a change of mtime.
-        return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        times = status.st_mtime_ns, status.st_ctime_ns
+        return (status.st_ino, status.st_size, *times, self.choice(name).place)
 
 
 class RealSwitchStore:

@@ -276,9 +276,8 @@ class Engine(Answers):
         self._records.save(context.record)
         try:
             for number, step in enumerate(steps, 1):
-                driver = drivers.of(step.resource)
                 context.again = step.resource in wanted
-                (driver.undo if step.verb == "remove" else driver.apply)(step.resource, context)
+                drivers.of(step.resource).does(step.verb)(step.resource, context)
                 self._notify("mend", number, step.resource)
             context.record = replace(context.record, resources=wanted, digest=digest)
             self._finish(context)

@@ -14,6 +14,7 @@ from netjail.engine import (
     dhcp,
     dhcpserver,
     hostport,
+    inplace,
     lan,
     links,
     ns,
@@ -60,11 +61,18 @@ from netjail.uplinks.wanted_ports import PortSet
 @dataclass(frozen=True, slots=True)
 class Driver:
     """`present`: does it stand, as recorded; `apply` makes it whole from any remains; `undo` is
-    idempotent and removes only what is ours."""
+    idempotent and removes only what is ours; `update`, where there is one, changes what stands."""
 
     present: Callable[[Any, Context], bool]
     apply: Callable[[Any, Context], None]
     undo: Callable[[Any, Context], None]
+    update: Callable[[Any, Context], None] | None = None
+
+    def does(self, verb: str) -> Callable[[Any, Context], None]:
+        """What a step of `plan` does."""
+        if verb == "remove":
+            return self.undo
+        return (self.update or self.apply) if verb == "update" else self.apply
 
 
 def _netns_present(wanted: Netns | AdoptedNetns, context: Context) -> bool:
@@ -120,7 +128,7 @@ _DRIVERS: dict[type, Driver] = {
         undo=lambda wanted, context: context.host.unpin(wanted),
     ),
     DnsRelay: Driver(veth.relay_present, veth.apply_relay, veth.undo_relay),
-    WireGuardDevice: Driver(wg.present, wg.apply, wg.undo),
+    WireGuardDevice: Driver(wg.present, wg.apply, wg.undo, inplace.update),
     CrossLink: Driver(links.cable_present, links.apply_cable, links.undo_cable),
     SwitchPort: Driver(links.port_present, links.apply_port, links.undo_port),
     SwitchBridge: Driver(bridge.present, bridge.apply, bridge.undo),

@@ -61,6 +61,16 @@ def step(verb: str, resource: Resource) -> tuple[str, str | None]:
     """(sentence, commands or None)."""
     if verb == "remove":
         return _UNDO[type(resource)], _removal(resource)
+    if verb == "update" and isinstance(resource, WireGuardDevice):
+        return "set the tunnel's peer, keys and addresses anew, in place", "\n".join(
+            [
+                f"ip netns exec {resource.netns} wg setconf {resource.jail_if} /dev/stdin",
+                *(
+                    f"ip -n {resource.netns} addr replace {each} dev {resource.jail_if}"
+                    for each in resource.addresses
+                ),
+            ]
+        )
     what, commands = _making(resource)
     return (f"renew: {what}" if verb == "update" else what), "\n".join(commands) or None
 

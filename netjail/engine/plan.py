@@ -16,7 +16,8 @@ _WITH_SECRETS = (WireGuardDevice, VpnClient)
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing to do. `verb` update: replace what stands without a gap (the jail's files)."""
+    """One thing to do. `verb` update: change what stands where it is, as programs use it (the
+    jail's files, a WireGuard interface)."""
 
     verb: Literal["make", "update", "remove"]
     resource: Resource
@@ -36,24 +37,40 @@ def difference(
     the ones and are connected by the others.
     """
     keep = {resource for resource in wanted if resource in standing and resource not in missing}
+    changed = {_place(r) for r in standing if r not in missing} & {_place(r) for r in wanted}
+    changed.discard(None)
     in_place = tuple({PortSet} & {type(resource) for resource in wanted})
     stays = (Netns, Files, *in_place)
     steps = [
         Step("remove", resource)
         for resource in reversed(standing)
-        if resource not in keep and not isinstance(resource, stays)
+        if resource not in keep
+        and not isinstance(resource, stays)
+        and _place(resource) not in changed
     ]
     had = {type(resource) for resource in standing} & {Files, PortSet}
     for resource in wanted:
         if resource in keep:
             continue
-        update = type(resource) in had
+        update = type(resource) in had or _place(resource) in changed
         steps.append(Step("update" if update else "make", resource))
     return steps
 
 
 def changed_secrets(steps: Sequence[Step], wanted: Collection[Resource]) -> list[Step]:
-    """For a profile that has changed. Keys and endpoints are in no record: made anew, all."""
+    """For a profile that has changed. Keys and endpoints are in no record: set anew, all."""
     if any(isinstance(step.resource, _WITH_SECRETS) for step in steps):
         return []
-    return [Step("make", r) for r in wanted if isinstance(r, _WITH_SECRETS)]
+    return [
+        Step("update" if isinstance(r, WireGuardDevice) else "make", r)
+        for r in wanted
+        if isinstance(r, _WITH_SECRETS)
+    ]
+
+
+def _place(resource: Resource) -> tuple[str | None, ...] | None:
+    """What stays of a WireGuard interface whose keys, peers and addresses change; None: it is
+    none."""
+    if not isinstance(resource, WireGuardDevice):
+        return None
+    return resource.netns, resource.birth, resource.born_as, resource.jail_if
