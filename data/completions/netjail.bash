@@ -30,6 +30,9 @@ __netjail_verb() {
         down)
             flags='--all --kill --json -h --help'
             values='' places='profile*' ;;
+        use)
+            flags='--fastest --random --all --json -h --help'
+            values='' places='profile none' ;;
         list)
             flags='--json -h --help'
             values='' places='' ;;
@@ -156,7 +159,7 @@ __netjail_kind() {
     local words=''
     case $1 in
         profile) words=$(netjail _complete profiles 2>/dev/null) ;;
-        verb) words='run shell ps kill apps up down list status logs graph capture check plan port import export profile switch tray open app lab doctor setup demo help' ;;
+        verb) words='run shell ps kill apps up down use list status logs graph capture check plan port import export profile switch tray open app lab doctor setup demo help' ;;
         =*) words=${1#=} words=${words//,/ } ;;
         user) mapfile -t COMPREPLY < <(compgen -u -- "$cur") ;;
         signal) mapfile -t COMPREPLY < <(compgen -A signal -- "${cur^^}") ;;
@@ -190,7 +193,7 @@ _netjail() {
     # the verb, of one word or two
     while ((i < COMP_CWORD)) && [[ ${COMP_WORDS[i]} == -* ]]; do ((i++)); done
     if ((i == COMP_CWORD)); then
-        words='run shell ps kill apps up down list status logs graph capture check plan port import export profile switch tray open app lab doctor setup demo help'
+        words='run shell ps kill apps up down use list status logs graph capture check plan port import export profile switch tray open app lab doctor setup demo help'
         [[ $cur != -* ]] || words='--json --no-ask-password -h --help -V --version'
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
         return

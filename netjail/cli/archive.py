@@ -147,7 +147,7 @@ def _zip(path: str, found: Found) -> None:
                 raise _refuse(f"it has more than {FILES_MAX} files")
             for entry in entries:
                 _entry(archive, entry, found)
-    except (zipfile.BadZipFile, ValueError, struct.error, EOFError) as error:
+    except _BROKEN as error:
         raise _refuse(f"it is a damaged .zip file ({error})") from None
 
 

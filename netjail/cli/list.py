@@ -18,8 +18,8 @@ def parser() -> VerbParser:
     return VerbParser(
         "list",
         "[--json]",
-        "Lists the profiles: state, kind of uplink, since when, and how many processes run\n"
-        "inside. The note is the profile's description, or what is wrong with it.",
+        "Lists the profiles: state, kind of uplink (of a pool its place), since when, how many\n"
+        "processes run inside. The note is the profile's description, or what is wrong with it.",
         examples=(("netjail list", ""), ("netjail list --json", "for scripts")),
     )
 
@@ -50,7 +50,7 @@ def _row(profile: dict[str, Any], now: float) -> list[object]:
     return [
         Text(profile["name"], "bold"),
         state_text(state),
-        profile.get("kind") or "-",
+        profile.get("place") or profile.get("kind") or "-",
         ago(profile.get("since"), now) if state != "down" else "-",
         programs or ("-" if state == "down" else 0),
         Text(reason, "yellow") if reason else profile.get("description") or "",

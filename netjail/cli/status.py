@@ -81,6 +81,7 @@ def brief(status: dict[str, Any], now: float) -> list[tuple[str, list[object]]]:
     uplink = status.get("uplink") or {}
     count = len(status.get("programs") or ())
     return [
+        ("place", [status["place"]] if status.get("place") else []),
         ("uplink", [_uplink(status)]),
         ("endpoint", _endpoints(uplink)),
         ("handshake", _handshakes(status, now)),
@@ -96,6 +97,7 @@ def full(status: dict[str, Any], now: float) -> list[tuple[str, list[object]]]:
     addresses = status.get("addresses") or ()
     width = max((len(str(a["address"])) for a in addresses), default=0)
     return [
+        ("place", [status["place"]] if status.get("place") else []),
         ("uplink", [_uplink(status)]),
         ("through", [uplink["through"]] if uplink.get("through") else []),
         ("gateway", list(uplink.get("gateways") or ())),

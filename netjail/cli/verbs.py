@@ -25,6 +25,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         (
             ("up", "up", "bring profiles up"),
             ("down", "down", "take profiles down"),
+            ("use", "use", "choose the place of a pool of servers"),
             ("list", "list", "list the profiles"),
             ("status", "status", "show how a profile's network is doing"),
             ("logs", "logs", "tell what has happened to it, and what was done"),

@@ -87,6 +87,7 @@ PROFILE_XML = f"""<node>
 {_property("Reason", "s")}
 {_property("Since", "t")}
 {_property("Uplink", "s")}
+{_property("Place", "s")}
 {_property("Addresses", "as")}
 {_property("Dns", "as")}
 {_property("Endpoint", "s")}
@@ -173,6 +174,7 @@ def properties(status: dict[str, Any]) -> dict[str, Any]:
         "Reason": plain(status["reason"] or ""),
         "Since": _count(status["since"]),
         "Uplink": status["kind"] or "",
+        "Place": status.get("place") or "",
         "Addresses": [each["address"] for each in status["addresses"]],
         "Dns": [str(each) for each in (status["dns"] or {}).get("servers") or ()],
         "Endpoint": plain(uplink.get("endpoint") or ""),
@@ -194,6 +196,7 @@ def broken(entry: Entry, error: NetjailError) -> dict[str, Any]:
         "Reason": plain(entry.reason or text),
         "Since": _count(entry.since),
         "Uplink": "",
+        "Place": "",
         "Addresses": [],
         "Dns": [],
         "Endpoint": "",

@@ -19,15 +19,17 @@ from netjail.daemon import log, methods, programs
 from netjail.daemon.authorise import Gate, Peer, RootOnly, authorise
 from netjail.daemon.call import Call, Reply, Result
 from netjail.daemon.capturing import Captured
+from netjail.daemon.failover import Failover
 from netjail.daemon.keeper import Keeper
 from netjail.daemon.launching import Launcher
 from netjail.daemon.loop import Loop
 from netjail.daemon.operations import Operations, internal
+from netjail.daemon.pools import Pools
 from netjail.daemon.porting import Porting
 from netjail.daemon.queries import QUERIES, Queries
 from netjail.daemon.rights import Grant, Rights
 from netjail.daemon.rooms import Adopted, Rooms
-from netjail.daemon.state import Entry, Registry
+from netjail.daemon.state import Entry, Registry, tied
 from netjail.daemon.workers import Lane, Turn, Turns, Workers
 from netjail.errors import NetjailError
 from netjail.uplinks.login import Login
@@ -61,6 +63,10 @@ class Manager(Porting):
         self.keeper = self._keeper = Keeper(loop, self._workers, self._turns, rooms, self.registry)
         self._operations = Operations(rooms, self.registry, self._keeper)
         self._keeper.actions = self._operations
+        self._pools = Pools(rooms, self.registry, self._operations)
+        journal = self._keeper.healer.journal
+        self._failover = Failover(loop, self._turns, self.registry, self._pools, journal.say)
+        self.listen(self._failover.changed)
         self.listen(self._keeper.healer.journal.changed)
         self.queries = self._queries = Queries(rooms, self.registry)
         self.rights = self._rights = Rights(rooms, self.registry)
@@ -109,6 +115,7 @@ class Manager(Porting):
         """Begin nothing any more. What runs goes on; `busy` says for how long."""
         self._ending = True
         self._keeper.stop()
+        self._failover.stop()
         held, self._held = self._held or [], None
         for call in held:
             self._finish(call, _ending())
@@ -308,6 +315,10 @@ class Manager(Porting):
 
         self._in_turn(call, [profile], up)
 
+    def _begin_use(self, call: Call, profile: str, **how: Any) -> None:
+        how |= {"say": self._say(call), "pointless": lambda: call.abandoned or self._ending}
+        self._in_turn(call, [profile], lambda turn: self._pools.use(turn, profile, **how))
+
     def _begin_launch(self, call: Call, **_params: Any) -> None:
         def check() -> None:
             self._still(call)
@@ -334,7 +345,7 @@ class Manager(Porting):
             profiles = sorted({entry.name for entry in self.registry.live()} | busy)
         # Apart where nothing ties them together. What a waiting operation will tie is not known
         # yet: then all in one turn.
-        together = [profiles] if busy.intersection(profiles) else self._tied(profiles)
+        together = [profiles] if busy.intersection(profiles) else tied(self.registry, profiles)
         results: dict[str, Result] = {}
         lane = Lane(DOWN_WIDTH)
         left = len(together)
@@ -423,17 +434,6 @@ class Manager(Porting):
             return {}
 
         self._workers.run(lambda: self._work(call, enter))
-
-    def _tied(self, profiles: Sequence[str]) -> list[list[str]]:
-        """The profiles in groups, within which some go through others."""
-        groups: dict[str, list[str]] = {name: [name] for name in profiles}
-        for name in profiles:
-            through = self.registry.get(name).through
-            if through in groups and groups[through] is not groups[name]:
-                merged = groups[through] + groups[name]
-                for member in merged:
-                    groups[member] = merged
-        return list({id(group): group for group in groups.values()}.values())
 
     # In workers, and back ----------------------------------------------------------------------
 

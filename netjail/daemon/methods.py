@@ -13,6 +13,8 @@ from netjail.uplinks import login
 
 TEXT_MAX = 1 << 20
 SHORT_MAX = 200
+WORD_MAX = 100
+"""Characters of what means a place."""
 WAIT_MAX = 3600
 PIDS_MAX = 4096
 PROFILES_MAX = 4096
@@ -78,6 +80,12 @@ def _short(name: str, value: Any) -> str:
     if len(text) > SHORT_MAX:
         raise _bad(name, f"a text of at most {SHORT_MAX} characters")
     return text
+
+
+def _place_word(name: str, value: Any) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= WORD_MAX or not value.isprintable():
+        raise _bad(name, f"a word of 1 to {WORD_MAX} characters")
+    return value
 
 
 def _bool(name: str, value: Any) -> bool:
@@ -197,6 +205,15 @@ METHODS: dict[str, Method] = {
             "profile": Param(_profile),
             "wait": Param(_seconds, default=0.0),
             "credentials": Param(_or_null(_answers), default=None),
+        }
+    ),
+    "places": Method({"profile": Param(_profile)}),
+    "use": Method(
+        {
+            "profile": Param(_profile),
+            "place": Param(_or_null(_place_word), default=None),
+            "how": Param(_one_of("first", "fastest", "random"), default="first"),
+            "wait": Param(_seconds, default=0.0),
         }
     ),
     "down": Method(

@@ -16,6 +16,7 @@ from netjail.daemon.rooms import Rooms, Store
 from netjail.daemon.state import Entry, Registry
 from netjail.daemon.switches import Switches
 from netjail.errors import NetjailError
+from netjail.profile import places
 from netjail.profile.model import Profile, WireGuard
 
 
@@ -74,6 +75,7 @@ class Queries:
                     "name": name,
                     "description": profile.description if isinstance(profile, Profile) else "",
                     "kind": profile.uplink.kind if isinstance(profile, Profile) else None,
+                    "place": _place(profile if isinstance(profile, Profile) else None, entry),
                     "state": entry.state,
                     "reason": str(profile) if invalid and not entry.live else entry.reason,
                     "since": entry.since,
@@ -147,6 +149,11 @@ class Queries:
         for entry in self._registry.live():
             profiles.setdefault(entry.name, entry.profile or NetjailError("no-such-profile", ""))
         return drawing.networks(self._rooms, rows, profiles)
+
+    def places(self, profile: str) -> dict[str, Any]:
+        from netjail.daemon import pools
+
+        return pools.listing(self._rooms, self._registry, profile)
 
     def plan(self, profile: str) -> dict[str, Any]:
         wanted = self._rooms.store.load(profile)
@@ -237,7 +244,12 @@ class Queries:
             self._rooms.store.load(name)  # raises no-such-profile in the store's own words
 
 
-_OURS = frozenset({"name", "description", "kind", "state", "reason", "since", "programs"})
+def _place(profile: Profile | None, entry: Entry) -> str | None:
+    """The place that a pool is in, or would come up in; None where it is none."""
+    return places.current(entry.profile if entry.live and entry.profile else profile)
+
+
+_OURS = frozenset({"place", "name", "description", "kind", "state", "reason", "since", "programs"})
 """Keys of a status that the engine does not decide."""
 
 
@@ -250,6 +262,7 @@ def _wanted_status(entry: Entry, profile: Profile | None) -> dict[str, Any]:
         "name": entry.name,
         "description": profile.description if profile is not None else "",
         "kind": uplink.kind if uplink is not None else None,
+        "place": _place(profile, entry),
         "state": entry.state,
         "reason": entry.reason,
         "since": entry.since,
@@ -310,6 +323,7 @@ QUERIES: dict[str, Callable[..., dict[str, Any]]] = {
     "capture": Queries.capture,
     "graph": Queries.graph,
     "plan": Queries.plan,
+    "places": Queries.places,
     "doctor": Queries.doctor,
     "port.list": Queries.ports,
     "profile.get": Queries.get,

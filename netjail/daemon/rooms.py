@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from netjail import names
 from netjail.daemon.choices import Choice, Choices
 from netjail.errors import NetjailError
-from netjail.profile.model import Port, Profile
+from netjail.profile.model import Place, Port, Profile
 from netjail.uplinks.login import Login
 
 if TYPE_CHECKING:
@@ -137,6 +137,13 @@ class Engine(Protocol):
 
     def switch_status(self, name: str) -> dict[str, Any] | None:
         """The live part of a switch's status; None: it is not up."""
+        ...
+
+    def measure(
+        self, profile: Profile, among: Sequence[Place], seconds: float
+    ) -> dict[str, float] | None:
+        """Seconds to the answer of each place that answers, fastest first; None: nothing can be
+        told of this kind."""
         ...
 
     def silence(self, name: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from netjail.daemon.rooms import Process
@@ -121,3 +121,15 @@ class Registry:
             entry = self._entries.get(name)
             if entry is not None and not entry.live:
                 del self._entries[name]
+
+
+def tied(registry: Registry, profiles: Sequence[str]) -> list[list[str]]:
+    """The profiles in groups, within which some go through others."""
+    groups: dict[str, list[str]] = {name: [name] for name in profiles}
+    for name in profiles:
+        through = registry.get(name).through
+        if through in groups and groups[through] is not groups[name]:
+            merged = groups[through] + groups[name]
+            for member in merged:
+                groups[member] = merged
+    return list({id(group): group for group in groups.values()}.values())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from netjail.engine import following, healing, record, wg
 from netjail.engine.clientanswers import ClientAnswers
@@ -18,7 +18,7 @@ from netjail.engine.liveness import Liveness, Look, doubt, judge
 from netjail.engine.portanswers import PortAnswers
 from netjail.engine.record import Record, Records
 from netjail.engine.tunnels import Tunnels
-from netjail.profile.model import Profile
+from netjail.profile.model import Place, Profile
 from netjail.uplinks.wanted import WireGuardDevice
 
 Progress = Callable[[str], None]
@@ -113,6 +113,14 @@ class Answers(PortAnswers):
         healing.heal(
             found, profile, attempt, good, records=self._records, tunnels=self.tunnels, say=say
         )
+
+    def measure(
+        self, profile: Profile, among: Sequence[Place], seconds: float
+    ) -> dict[str, float] | None:
+        """See `handshake.measure`."""
+        from netjail.engine import handshake  # seldom needed
+
+        return handshake.measure(profile, among, seconds)
 
     def silence(self, name: str) -> str:
         """What it is that does not answer, as the begin of a sentence."""

@@ -60,7 +60,8 @@ class WireGuard:
     """A WireGuard tunnel. `through`: the profile in whose jail the encrypted socket lives.
 
     `dns_servers` and `dns_search` are what the provider's file says in its DNS line. `places`: the
-    servers of a pool; `place`: the name of the one whose values stand here, None in the file.
+    servers of a pool; `place`: the name of the one whose values stand here, and `base` the
+    uplink as the file has it; both None there.
     """
 
     kind: ClassVar[str] = "wireguard"
@@ -76,6 +77,7 @@ class WireGuard:
     failover: bool = True
     places: tuple[Place, ...] = field(default=(), metadata={"digest": False})
     place: str | None = None
+    base: Any = field(default=None, repr=False, compare=False, metadata={"digest": False})
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,7 @@ class OpenVpn:
     failover: bool = True
     places: tuple[Place, ...] = field(default=(), metadata={"digest": False})
     place: str | None = None
+    base: Any = field(default=None, repr=False, compare=False, metadata={"digest": False})
 
 
 @dataclass(frozen=True, slots=True)

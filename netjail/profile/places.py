@@ -71,7 +71,9 @@ def judge(uplink: Pooled, path: Path, report: Report) -> None:
 
 
 def at(uplink: Pooled, place: Place) -> Pooled:
-    """The uplink in a place."""
+    """The uplink in a place, whichever it is in now."""
+    if uplink.base is not None:
+        uplink = uplink.base  # what the present place has of its own is not the other's
     values: dict[str, Any] = dict(place.values)
     if "dns" in values:
         entries = values.pop("dns")
@@ -83,7 +85,7 @@ def at(uplink: Pooled, place: Place) -> Pooled:
             values["addresses"] = values.pop("address")
         if of_peer:
             values["peers"] = (replace(uplink.peers[0], **of_peer),)
-    return replace(uplink, place=place.name, **values)
+    return replace(uplink, place=place.name, base=uplink, **values)
 
 
 def of(profile: Profile | None) -> tuple[Place, ...]:

@@ -191,7 +191,7 @@ class _Reader:
 
 
 _MOVABLE = frozenset(
-    {*leaves("openvpn"), "dns_servers", "dns_search", "places", "place", "failover"}
+    {*leaves("openvpn"), "dns_servers", "dns_search", "places", "place", "base", "failover"}
 )
 
 
@@ -242,7 +242,7 @@ def _with(uplink: WireGuard | OpenVpn, base: Mapping[str, Any]) -> WireGuard | O
     from netjail.profile import places
 
     made = places.at(uplink, Place("", tuple(base.items())))
-    return replace(made, place=None)
+    return replace(made, place=None, base=None)
 
 
 def _names(paths: Sequence[str]) -> list[str]:

@@ -90,7 +90,7 @@ def dump(uplink: OpenVpn | OpenConnect) -> dict[str, Any]:
     raw: dict[str, Any] = {}
     for each in fields(uplink):
         value = getattr(uplink, each.name)
-        if each.name in ("dns_servers", "dns_search", "places", "place"):
+        if each.name in ("dns_servers", "dns_search", "places", "place", "base"):
             continue
         if each.default is not MISSING and value == each.default:
             continue

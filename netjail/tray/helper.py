@@ -221,6 +221,7 @@ def profile_of(old: Profile, values: Mapping[str, Any]) -> Profile:
         "reason": "Reason",
         "uplink": "Uplink",
         "endpoint": "Endpoint",
+        "place": "Place",
         "received": "Received",
         "sent": "Sent",
     }

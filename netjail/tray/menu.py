@@ -96,6 +96,8 @@ def _any_up(state: State) -> bool:
 def _profile(profile: Profile, state: State, now: float) -> Item:
     said = words.state(profile, now)
     label = f"{profile.name}: {said}"
+    if profile.place and profile.usable:
+        label += f", {profile.place}"
     if profile.exit_address and profile.usable:
         label += f", {profile.exit_address}"
     children = (
@@ -121,6 +123,8 @@ def _facts(profile: Profile, now: float) -> Iterable[Item]:
     yield Item("state", said[:1].upper() + said[1:], enabled=False)
     if profile.reason and profile.state in ("degraded", "failed", "down"):
         yield Item("reason", words.short(profile.reason), enabled=False)
+    if profile.place:
+        yield Item("place", f"Place {profile.place}", enabled=False)
     if profile.usable and profile.exit_address:
         yield Item("exit", f"Exit address {profile.exit_address}", enabled=False)
     if profile.usable and profile.endpoint:

@@ -31,6 +31,8 @@ class Program:
 class Profile:
     """As the helper's bus shows it. `since`: unix seconds of the change to `state`, or None.
 
+    `place`: of a pool, the name of the server in use.
+
     `exit_address`: what the last check saw as the address others see; "" unknown.
     `received`, `sent`: bytes, as they were when somebody last looked.
     """
@@ -42,6 +44,7 @@ class Profile:
     uplink: str = ""
     since: int | None = None
     endpoint: str = ""
+    place: str = ""
     exit_address: str = ""
     received: int = 0
     sent: int = 0
