@@ -161,7 +161,7 @@ CONTRACT: dict[str, Any] = {
         "matches": int,
         "state": TEXT,
         "reason": MAYBE_TEXT,
-        "answered": None,
+        "answered": (bool, type(None)),
         "measured": [{"place": TEXT, "seconds": NUMBER}],
     },
     "plan": {"profile": TEXT, "state": TEXT, "steps": [{"what": TEXT, "command": MAYBE_TEXT}]},
