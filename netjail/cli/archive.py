@@ -50,6 +50,8 @@ class Found:
     files: dict[str, bytes] = field(default_factory=dict)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     total: int = 0
+    seen: int = 0
+    """Entries of directories that were looked at, whatever they were."""
 
     def add(self, path: str, data: bytes) -> None:
         self.total += len(data)
@@ -100,10 +102,20 @@ def _directory(top: str, inside: str, depth: int, found: Found) -> None:
     if depth > DEPTH_MAX:
         found.skipped.append((inside, f"it is more than {DEPTH_MAX} folders deep"))
         return
-    with os.scandir(where) as entries:
-        listed = sorted(entries, key=lambda entry: entry.name)
-    if len(listed) > FILES_MAX:
-        raise _refuse(f"it has more than {FILES_MAX} files")
+    listed = []
+    try:
+        with os.scandir(where) as entries:
+            for entry in entries:
+                found.seen += 1
+                if found.seen > FILES_MAX:  # somebody's whole home, or / itself
+                    raise _refuse(f"it is a directory with more than {FILES_MAX} files")
+                listed.append(entry)
+    except OSError as error:
+        if not inside:
+            raise
+        found.skipped.append((inside, f"it cannot be read: {error.strerror}"))
+        return
+    listed.sort(key=lambda entry: entry.name)
     for entry in listed:
         name = f"{inside}/{entry.name}" if inside else entry.name
         shown = name.encode("utf-8", "replace").decode()
@@ -113,6 +125,8 @@ def _directory(top: str, inside: str, depth: int, found: Found) -> None:
             found.skipped.append((shown, "it is a symbolic link"))
         elif entry.is_dir(follow_symlinks=False):
             _directory(top, name, depth + 1, found)
+        elif not entry.is_file(follow_symlinks=False):  # to open a device may do something
+            found.skipped.append((shown, "it is not a plain file"))
         else:
             _file(f"{top}/{name}", shown, found)
 

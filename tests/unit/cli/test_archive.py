@@ -111,6 +111,16 @@ def test_too_much_is_refused_before_it_is_unpacked(
         archive.read(bomb)
 
 
+def test_a_tree_that_is_no_pool_is_not_walked_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "FILES_MAX", 20)
+    for number in range(30):
+        (tmp_path / str(number)).mkdir()
+    with pytest.raises(NetjailError, match="more than 20 files"):
+        archive.read(str(tmp_path))
+
+
 def test_a_size_that_lies_unpacks_no_more_than_it_may(tmp_path: Path) -> None:
     path = tmp_path / "x.zip"
     zipped(path, ("a.conf", bytes(archive.FILE_MAX * 4)))

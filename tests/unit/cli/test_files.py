@@ -107,8 +107,8 @@ def test_import_of_other_things(cli, tmp_path: Path) -> None:
     assert "OpenVPN" in cli.err
     binary = tmp_path / "x.zip"
     binary.write_bytes(b"PK\x03\x04\0\0")
-    assert cli("import", str(binary)) == 2
-    assert "not a text file" in cli.err
+    assert cli("import", str(binary)) == 1
+    assert "damaged .zip" in cli.err
     huge = tmp_path / "huge.conf"
     huge.write_text("#" * (1 << 20) + "\n")
     assert cli("import", str(huge)) == 2

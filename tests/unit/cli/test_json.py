@@ -506,7 +506,7 @@ OWN = ("profile validate", "lab validate", "setup", "apps")
 def test_error(verb: str, files: dict[str, list[str]], cli) -> None:
     error = NetjailError("no-helper", "It is\x1b gone.", None, ("a", "b"))
     cli.client.answers = dict.fromkeys(cli.client.answers, error)
-    whole = verb in {"capture", "port add", "port remove"}
+    whole = verb in {"capture", "port add", "port remove", "use"}
     words = files[verb] if whole else files[verb][:1]
     assert cli(*verb.split(" "), *words, "--json") == 1
     assert cli.out.count("\n") == 1
