@@ -8,6 +8,7 @@ makes this raise: what cannot be used is skipped, and `scan` says why.
 
 from __future__ import annotations
 
+import atexit
 import os
 from dataclasses import dataclass
 
@@ -107,24 +108,39 @@ _known: entrycache.Known = {}
 _known_languages: tuple[str, ...] | None = None
 
 
-def read(path: str, name: str, keys: frozenset[str], langs: Sequence[str]) -> Entry | Skipped:
+def read(path: str, name: str, wanted: quick.Wanted) -> Entry | Skipped:
     """One file, whose desktop file ID is `name`."""
+    return _read(path, name, wanted)[1]
+
+
+def _read(
+    path: str, name: str, wanted: quick.Wanted
+) -> tuple[entrycache.State | None, Entry | Skipped]:
+    """What was read, and of which file: None where there is none that could be known again."""
+    state = None
     try:
-        groups = quick.parse(quick.load(path), keys)
-        return _entry(path, name, groups, langs)
+        text, found = quick.load(path)
+        state = _state(found)
+        return state, _entry(path, name, quick.parse(text, wanted), wanted)
     except quick.MalformedError as error:
-        return Skipped(path, str(error))
+        return state, Skipped(path, str(error))
 
 
-def _entry(path: str, name: str, groups: dict[str, dict[str, str]], langs: Sequence[str]) -> Entry:
+def _state(found: os.stat_result) -> entrycache.State:
+    return (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
+
+
+def _entry(path: str, name: str, groups: dict[str, dict[str, str]], wanted: quick.Wanted) -> Entry:
     main = groups[quick.MAIN]
-    get = main.get
-    hidden = quick.boolean(get("Hidden", ""))
-    dbus = quick.boolean(get("DBusActivatable", ""))
-    title = quick.string(quick.localised(main, "Name", langs))
-    profile, line = rewrite.unwrap(quick.string(get("Exec", "")))
-    if not hidden:  # of what is deleted nothing else matters
-        kind = get("Type", "").strip()
+    # Most keys are in few files: what is not there is not taken for a text first.
+    text = {key: quick.string(main[key]) for key in _TEXTS & main.keys()}.get
+    true = {key for key in _SWITCHES & main.keys() if quick.boolean(main[key])}
+    lists = {key: quick.strings(main[key]) for key in _LISTS & main.keys()}
+    dbus = "DBusActivatable" in true
+    title = quick.localised(main, "Name", wanted)
+    profile, line = rewrite.unwrap(text("Exec", ""))
+    if "Hidden" not in true:  # of what is deleted nothing else matters
+        kind = main.get("Type", "").strip()
         if kind != "Application":
             raise quick.MalformedError(f"its Type is {kind}" if kind else "has no Type")
         if not title:
@@ -133,47 +149,51 @@ def _entry(path: str, name: str, groups: dict[str, dict[str, str]], langs: Seque
             raise quick.MalformedError("has no Exec")
         if "\0" in line or "\ufffd" in line:
             raise quick.MalformedError("its Exec is not UTF-8")
-    actions = get("Actions")
+    several = lists.get
     return Entry(
         name,
         path,
         title,
-        quick.string(quick.localised(main, "GenericName", langs)),
-        quick.string(quick.localised(main, "Comment", langs)),
-        quick.string(quick.localised(main, "Icon", langs)),
+        quick.localised(main, "GenericName", wanted),
+        quick.localised(main, "Comment", wanted),
+        quick.localised(main, "Icon", wanted),
         line,
-        quick.string(get("TryExec", "")),
-        quick.string(get("Path", "")),
-        _actions(groups, quick.strings(actions), langs) if actions else (),
-        quick.strings(get("MimeType", "")),
-        quick.strings(get("Categories", "")),
-        quick.strings(quick.localised(main, "Keywords", langs)),
-        quick.strings(get("OnlyShowIn", "")),
-        quick.strings(get("NotShowIn", "")),
-        quick.boolean(get("Terminal", "")),
-        quick.boolean(get("NoDisplay", "")),
-        hidden,
+        text("TryExec", ""),
+        text("Path", ""),
+        _actions(groups, lists["Actions"], wanted) if "Actions" in lists else (),
+        several("MimeType", ()),
+        several("Categories", ()),
+        quick.strings(quick.localised_raw(main, "Keywords", wanted)),
+        several("OnlyShowIn", ()),
+        several("NotShowIn", ()),
+        "Terminal" in true,
+        "NoDisplay" in true,
+        "Hidden" in true,
         dbus,
-        quick.boolean(get("StartupNotify", "")),
-        quick.string(get("StartupWMClass", "")),
-        quick.string(get("X-Flatpak", "")),
-        quick.string(get("X-SnapInstanceName", "")),
+        "StartupNotify" in true,
+        text("StartupWMClass", ""),
+        text("X-Flatpak", ""),
+        text("X-SnapInstanceName", ""),
         profile or "",
     )
 
 
+_TEXTS = {"Exec", "TryExec", "Path", "StartupWMClass", "X-Flatpak", "X-SnapInstanceName"}
+_SWITCHES = {"Hidden", "DBusActivatable", "Terminal", "NoDisplay", "StartupNotify"}
+_LISTS = {"Actions", "MimeType", "Categories", "OnlyShowIn", "NotShowIn"}
+
+
 def _actions(
-    groups: dict[str, dict[str, str]], listed: Iterable[str], langs: Sequence[str]
+    groups: dict[str, dict[str, str]], listed: Iterable[str], wanted: quick.Wanted
 ) -> tuple[Action, ...]:
     """Those that are listed and have a group of their own with a name; the others do not count."""
     found = []
     for name in dict.fromkeys(listed):
         group = groups.get(quick.ACTION + name, {})
-        title = quick.string(quick.localised(group, "Name", langs))
+        title = quick.localised(group, "Name", wanted)
         if title:
             line = rewrite.unwrap(quick.string(group.get("Exec", "")))[1]
-            icon = quick.string(quick.localised(group, "Icon", langs))
-            found.append(Action(name, title, line, icon))
+            found.append(Action(name, title, line, quick.localised(group, "Icon", wanted)))
     return tuple(found)
 
 
@@ -183,24 +203,27 @@ def scan(directories: Iterable[str] | None = None) -> Scan:
     langs = languages()
     if langs != _known_languages:
         _known, _known_languages = entrycache.load(langs), langs
-    keys = quick.wanted(langs)
+    wanted = quick.Wanted(langs)
     current: entrycache.Known = {}
     fresh = False
     found: list[Entry] = []
     skipped: list[Skipped] = []
     for name, path in files(directories).items():
-        try:
-            stat = os.stat(path)
-        except OSError as error:
-            skipped.append(Skipped(path, f"cannot be read: {error.strerror}"))
-            continue
-        state = (stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_size)
         known = _known.get(path)
-        if known is None or known[0] != state:
-            known = (state, read(path, name, keys, langs))
-            fresh = True
-        current[path] = known
-        what = known[1]
+        if known is not None:
+            try:
+                if known[0] != _state(os.stat(path)):
+                    known = None
+            except OSError:
+                known = None
+        if known is None:
+            state, what = _read(path, name, wanted)
+            if state is not None:
+                current[path] = (state, what)
+                fresh = True
+        else:
+            current[path] = known
+            what = known[1]
         if isinstance(what, Skipped):
             skipped.append(what)
         elif what.hidden:
@@ -209,10 +232,17 @@ def scan(directories: Iterable[str] | None = None) -> Scan:
             skipped.append(Skipped(path, f"is not installed: no {what.try_exec} (TryExec)"))
         else:
             found.append(what)
-    if fresh:
-        entrycache.save(langs, current)
     _known = current
+    if fresh:
+        atexit.unregister(save)
+        atexit.register(save)  # whoever asked for the list does not wait for it
     return Scan(tuple(found), tuple(skipped))
+
+
+def save() -> None:
+    """Keep what was read for the next process; done when this one ends."""
+    if _known_languages is not None:
+        entrycache.save(_known_languages, _known)
 
 
 def executable(program: str) -> bool:
@@ -301,8 +331,7 @@ def is_launcher(entry: Entry) -> bool:
 
 def _of_file(path: str) -> Entry:
     path = os.path.abspath(path)
-    langs = languages()
-    found = read(path, os.path.basename(path), quick.wanted(langs), langs)
+    found = read(path, os.path.basename(path), quick.Wanted(languages()))
     if isinstance(found, Skipped):
         raise NetjailError("no-such-application", f"{path} {found.reason}")
     if found.hidden:

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from netjail.errors import NetjailError
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
+class Action(NamedTuple):
     """A further way to start an application: [Desktop Action ID]. `exec` may be ""."""
 
     id: str
@@ -18,8 +17,7 @@ class Action:
     icon: str
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One application. Texts are in the user's language, `exec` is as the file has it, its
     string escapes resolved (see `execline` for the rest). `profile`: where it starts, if the file
     is one of ours; `exec` then is what is started there, without us.
@@ -66,8 +64,7 @@ class Entry:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
+class Skipped(NamedTuple):
     """A file that is no application, and why."""
 
     path: str

@@ -11,7 +11,6 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
 from xdg import BaseDirectory
@@ -23,10 +22,11 @@ State = tuple[int, int, int, int]
 Known = dict[str, tuple[State, Entry | Skipped]]
 
 _VERSION = 1
-_LISTS = [n for n, each in enumerate(fields(Entry)) if str(each.type).startswith("tuple[str")]
-_ACTIONS = [each.name for each in fields(Entry)].index("actions")
+_FORM = [str(getattr(each, "__forward_arg__", each)) for each in Entry.__annotations__.values()]
+_LISTS = [n for n, each in enumerate(_FORM) if each.startswith("tuple[str")]
+_ACTIONS = Entry._fields.index("actions")
 _KINDS = {"str": str, "bool": bool}
-_TYPES = [_KINDS.get(str(each.type), list) for each in fields(Entry)]
+_TYPES = [_KINDS.get(each, list) for each in _FORM]
 
 
 def file() -> str:
@@ -62,7 +62,7 @@ def save(languages: Sequence[str], known: Mapping[str, tuple[State, Entry | Skip
     data = {
         "version": _VERSION,
         "languages": list(languages),
-        "files": {path: (state, _freeze(what)) for path, (state, what) in known.items()},
+        "files": {path: (state, what) for path, (state, what) in known.items()},
     }
     directory = os.path.dirname(file())
     try:
@@ -73,11 +73,3 @@ def save(languages: Sequence[str], known: Mapping[str, tuple[State, Entry | Skip
         os.replace(name, file())
     except (OSError, UnicodeError):
         pass  # full, or read-only: the next one reads the files
-
-
-def _freeze(what: Entry | Skipped) -> list[Any]:
-    if isinstance(what, Skipped):
-        return [what.path, what.reason]
-    row = [getattr(what, each.name) for each in fields(Entry)]
-    row[_ACTIONS] = [[a.id, a.name, a.exec, a.icon] for a in what.actions]
-    return row

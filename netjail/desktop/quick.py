@@ -42,7 +42,6 @@ PLAIN = (
     "X-SnapInstanceName",
 )
 
-_LOOSE = re.compile(r"^[ \t]*([^=\n#\[][^=\n]*?)[ \t]*=", re.MULTILINE)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = {"s": " ", "n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
 _SEMICOLON = re.compile(r"(?<!\\)((?:\\\\)*);")
@@ -52,14 +51,22 @@ class MalformedError(Exception):
     """The file is no desktop entry that could be used; the text says why."""
 
 
-def wanted(languages: Sequence[str]) -> frozenset[str]:
-    """The keys to look for: all of them plain, some in these languages too."""
-    localised = [f"{key}[{language}]" for key in LOCALISED for language in languages]
-    return frozenset((*PLAIN, *LOCALISED, *localised))
+class Wanted:
+    """What to look for: all of PLAIN and LOCALISED, the latter in some languages, best first."""
+
+    def __init__(self, languages: Sequence[str]) -> None:
+        self.best = {
+            key: (*(f"{key}[{language}]" for language in languages), key) for key in LOCALISED
+        }
+        self.keys = frozenset((*PLAIN, *(each for keys in self.best.values() for each in keys)))
+        read = "|".join(map(re.escape, languages)) or "-"
+        # Most lines of most files are some other language's; they are passed over in C.
+        foreign = rf"[A-Za-z0-9-]++\[(?!(?:{read})\])[^\]=\n]*+\]="
+        self.lines = re.compile(rf"\n(?!{foreign})([^\n]++)").findall
 
 
-def load(path: str) -> str:
-    """The text of a file. Raises MalformedError, also for what is no file."""
+def load(path: str) -> tuple[str, os.stat_result]:
+    """The text of a file, and which one it was. Raises MalformedError, also for what is none."""
     try:
         # O_NONBLOCK: a FIFO somebody put there must not stop us
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
@@ -76,44 +83,54 @@ def load(path: str) -> str:
         raise MalformedError(f"cannot be read: {error.strerror}") from None
     finally:
         os.close(fd)
-    return data.decode("utf-8", "replace")
+    return data.decode("utf-8", "replace"), found
 
 
-def parse(text: str, keys: frozenset[str]) -> dict[str, dict[str, str]]:
+def parse(text: str, wanted: Wanted) -> dict[str, dict[str, str]]:
     """Group to key to raw value, of the groups and keys that matter. Raises MalformedError."""
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if " =" in text or "\t=" in text or "\n " in text or "\n\t" in text:
-        text = _LOOSE.sub(r"\1=", text)
+    text = text.removeprefix("\ufeff")
+    if text[:1] != "[":
+        _begins(text)
     groups: dict[str, dict[str, str]] = {}
-    lines = text.removeprefix("\ufeff").split("\n")
-    at = _first(lines)
     current: dict[str, str] = {}
-    for number in range(at, len(lines)):
-        line = lines[number]
+    keys = wanted.keys
+    for line in wanted.lines("\n" + text):
         key, equals, value = line.partition("=")
         if key in keys:
             current[key] = value
-        elif line[:1] == "[":
+        elif line[0] == "[":
             name = line.strip()
             if name[-1] != "]":
-                raise MalformedError(f"line {number + 1} begins a group and does not end it")
+                raise MalformedError(
+                    f"line {_number(text, line)} begins a group and does not end it"
+                )
             name = name[1:-1]
             current = {}
             if name == MAIN or name.startswith(ACTION):
                 current = groups.setdefault(name, current)
-        elif not equals and line and line[0] != "#" and not line.isspace():
-            raise MalformedError(f"line {number + 1} is no KEY=VALUE")
+        elif equals:
+            key = key.strip(" \t")
+            if key in keys:
+                current[key] = value
+        elif line[0] != "#" and not line.isspace():
+            raise MalformedError(f"line {_number(text, line)} is no KEY=VALUE")
     if MAIN not in groups:
         raise MalformedError(f"has no group [{MAIN}]")
     return groups
 
 
-def _first(lines: list[str]) -> int:
-    """The line with the first group: before it there is nothing but comments."""
+def _number(text: str, line: str) -> int:
+    return text.split("\n").index(line) + 1
+
+
+def _begins(text: str) -> None:
+    """Before the first group there is nothing but comments."""
+    lines = text.split("\n")
     for number, line in enumerate(lines):
         if line[:1] == "[":
-            return number
+            return
         if line and line[0] != "#" and not line.isspace():
             raise MalformedError(f"line {number + 1} stands before any group")
     raise MalformedError("is empty" if not any(lines) else f"has no group [{MAIN}]")
@@ -142,10 +159,14 @@ def boolean(raw: str) -> bool:
     return raw.strip() in ("true", "1", "True")
 
 
-def localised(group: dict[str, str], key: str, languages: Sequence[str]) -> str:
+def localised_raw(group: dict[str, str], key: str, wanted: Wanted) -> str:
     """The value in the best of the languages, raw; "" where there is none."""
-    for language in languages:
-        value = group.get(f"{key}[{language}]")
-        if value is not None:
-            return value
-    return group.get(key, "")
+    for each in wanted.best[key]:
+        if each in group:
+            return group[each]
+    return ""
+
+
+def localised(group: dict[str, str], key: str, wanted: Wanted) -> str:
+    """The text in the best of the languages."""
+    return string(localised_raw(group, key, wanted))
