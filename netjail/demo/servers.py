@@ -13,7 +13,7 @@ import socket
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Who am I?</title>
+<html lang="en"><head><meta charset="utf-8"><title>{address}</title>
 <style>
 body {{ font: 1.2rem system-ui, sans-serif; display: grid; place-content: center;
        min-height: 90vh; text-align: center; }}

@@ -23,11 +23,15 @@ FIREFOX = {
     "MOZ_DISABLE_SOCKET_PROCESS_SANDBOX": "1",
     "MOZ_CRASHREPORTER_DISABLE": "1",
 }
+CHROMIUM = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+            "--password-store=basic", "--no-default-browser-check")  # fmt: skip
+"""No user namespaces in user namespaces here, and no graphics."""
 PREFS = """
 user_pref("browser.shell.checkDefaultBrowser", false);
 user_pref("datareporting.policy.dataSubmissionEnabled", false);
 user_pref("browser.aboutwelcome.enabled", false);
 user_pref("startup.homepage_welcome_url", "");
+user_pref("browser.startup.homepage_override.mstone", "ignore");
 """
 
 
@@ -150,3 +154,17 @@ def test_a_desktop_entry(desktop: desk.Desktop, sides: Sides) -> None:
     missing = desktop.netjail("run", "jail", "prob.desktop")
     assert missing.returncode == 125
     assert "Did you mean probe.desktop?" in missing.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(desk.shutil.which("chromium") is None, reason="chromium is not installed")
+def test_chromium_open_outside_opens_inside_ten_times(desktop: desk.Desktop, sides: Sides) -> None:
+    chromium = ("chromium", *CHROMIUM)
+    desktop.start(*chromium, sides.url("chromium"))
+    assert sides.wait("chromium") == "outside"
+    desktop.wait_window("outside /chromium")
+    for number in range(10):
+        run(desktop, "jail", *chromium, sides.url(f"chromium{number}"))
+        assert sides.wait(f"chromium{number}") == "inside"
+        desktop.wait_window(f"inside /chromium{number}")
+    desktop.screenshot("chromium-inside-and-outside")

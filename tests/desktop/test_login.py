@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A user's first day: a file imported, Firefox started in it from the menu, pinned; logged out and
-in; then Firefox, started as menus do, is inside."""
+"""A user's first day: a file imported, Firefox started in it from the tray's menu, pinned; logged
+out and in; then Firefox, clicked in the panel's menu, is inside: the page that it shows was asked
+for by the VPN provider's address."""
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,8 +18,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import desk
 from desk import Desktop, World, wait_for
-from test_tray import TUNNEL
+from internet import HOME, internet
+from test_apart import FIREFOX
 from traybox import SECONDS, Tray
+
+from netjail.demo.stage import WEB_NAME, Stage
 
 _reason = desk.missing_module("pystray", "PIL", "Xlib")
 pytestmark = [
@@ -25,65 +31,122 @@ pytestmark = [
     pytest.mark.skipif(not shutil.which("firefox-esr"), reason="firefox-esr is not installed"),
 ]
 ENTRY = "firefox-esr.desktop"
+EXIT = "198.51.100.20"
+POLICIES = {
+    "Homepage": {"URL": f"http://{WEB_NAME}/", "StartPage": "homepage"},
+    "OverrideFirstRunPage": "",
+    "OverridePostUpdatePage": "",
+    "DontCheckDefaultBrowser": True,
+    "DisableTelemetry": True,
+}
+"""What it shows when it starts: the one page that there is."""
+MENU = """<!DOCTYPE Menu PUBLIC "-//freedesktop//DTD Menu 1.0//EN"
+  "http://www.freedesktop.org/standards/menu-spec/1.0/menu.dtd">
+<Menu><Name>Xfce</Name><DefaultAppDirs/>
+<Include><Filename>firefox-esr.desktop</Filename></Include></Menu>
+"""
+"""The panel's menu of applications: one line, whose place on the screen is known."""
 
 
 @pytest.fixture(scope="module")
-def desktop(world: World) -> Desktop:
+def stage(world: World) -> Iterator[Stage]:
+    with internet(world) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def desktop(world: World, stage: Stage) -> Desktop:
     words = f'#!/bin/sh\nexec {sys.executable} -m netjail "$@"\n'
     world.write("/run/bin/netjail", words, 0o755)
     world.root("mount", "-t", "tmpfs", "tmpfs", "/usr/local/bin")
     world.root("cp", "/run/bin/netjail", "/usr/local/bin/netjail")
-    return Desktop(world)
+    made = Desktop(world)
+    made.env |= FIREFOX
+    made.write(".config/menus/xfce-applications.menu", MENU)
+    made.write(".config/netjail/config.toml", f'[check]\necho = "http://{WEB_NAME}/"\n')
+    for where in ("firefox", "firefox-esr"):  # Mozilla's name for it, and Debian's
+        world.write(f"/etc/{where}/policies/policies.json", json.dumps({"policies": POLICIES}))
+    return made
+
+
+def click_firefox(desktop: Desktop) -> None:
+    """With the mouse, in the panel's menu of applications."""
+    before = set(desktop.windows())
+    desktop.click(20, 14)
+
+    def menus() -> list[tuple[int, int, int, int]]:
+        """Below the button; a tooltip is not at the edge."""
+        places = map(desktop.geometry, set(desktop.windows()) - before)
+        return [each for each in places if each[0] == 0 and 14 < each[1] < 60]
+
+    wait_for(menus, "no menu opens", SECONDS)
+    time.sleep(0.5)
+    x, y, width, height = menus()[0]
+    desktop.click(x + width // 2, y + height // 2)
+
+
+def wait_page(desktop: Desktop) -> None:
+    """Until Firefox shows the page, whose title is the address that asked for it."""
+    try:
+        desktop.wait_window(f"^{EXIT} ")
+    except AssertionError:
+        desktop.screenshot("login-no-page")
+        raise
 
 
 def inside(desktop: Desktop) -> bool:
-    return "firefox" in desktop.netjail("ps", "office").stdout
+    return "firefox" in desktop.netjail("ps", "vpn").stdout
 
 
-def test_from_the_import_to_the_day_after(desktop: Desktop) -> None:
+def test_from_the_import_to_the_day_after(desktop: Desktop, stage: Stage) -> None:
+    assert desktop.run("curl", "-s", f"http://{WEB_NAME}/").stdout == f"{HOME}\n"
     tray = Tray(desktop)
     wait_for(tray.menu, "no icon", SECONDS)
     tray.wait_label("No profiles yet: import a file")
-    desktop.write("Downloads/office.conf", TUNNEL)
-    tray.pick("Import")
-    desktop.wait_window("^Import a VPN file$")
-    time.sleep(0.7)
-    desktop.xdotool("type", f"{desktop.home}/Downloads/office.conf")
-    time.sleep(0.7)
-    desktop.screenshot("login-1-import")
-    desktop.xdotool("key", "Return")
-    tray.wait_label("office: down")
+    desktop.write("Downloads/vpn.conf", stage.provider_conf)
+    tray.import_file(f"{desktop.home}/Downloads/vpn.conf", "login-1-import")
+    tray.wait_label("vpn: down")
 
-    tray.pick("office", "Run in office", "Another")
-    desktop.wait_window("^Run in office$")
+    tray.pick("vpn", "Run in vpn", "Another")
+    desktop.wait_window("^Run in vpn$")
     time.sleep(0.5)
     desktop.xdotool("type", "firefox")
     time.sleep(0.5)
     desktop.screenshot("login-2-choose")
     desktop.xdotool("key", "Return")
-    desktop.wait_window("Navigator|Firefox")
-    wait_for(lambda: inside(desktop), "not inside", SECONDS)
-    tray.wait_label("office: (up|no answer) since .*")
+    wait_page(desktop)
+    assert inside(desktop)
+    assert WEB_NAME in stage.dns_log("provider")
+    tray.wait_label("vpn: up since .*")
     desktop.screenshot("login-3-firefox")
 
-    done = desktop.netjail("app", "pin", ENTRY, "office")
+    tray.pick("vpn", "Check for leaks")
+    tray.wait_notified("^vpn: nothing leaks$")
+    time.sleep(1)
+    desktop.screenshot("login-4-checked")
+
+    done = desktop.netjail("app", "pin", ENTRY, "vpn")
     assert done.returncode == 0, done.stderr
     assert desktop.netjail("tray", "--autostart", "on").returncode == 0
     tray.stop()
     desktop.log_out()
-    assert desktop.netjail("down", "--kill", "office").returncode == 0
+    assert desktop.netjail("down", "--kill", "vpn").returncode == 0
     desktop.log_in()
     tray = Tray(desktop, "--wait")  # as the entry in autostart says
     wait_for(tray.menu, "no icon", SECONDS)
-    tray.wait_label("office: down")
+    tray.wait_label("vpn: down")
 
-    # As menus, docks and file managers start it. (A launcher in Xfce's panel is a copy of the
-    # entry, made when it was put there: see docs/known-issues.md.)
-    code = f"from gi.repository import Gio; Gio.DesktopAppInfo.new({ENTRY!r}).launch()"
-    desktop.start(sys.executable, "-c", code)
-    desktop.wait_window("Navigator|Firefox")
-    wait_for(lambda: inside(desktop), "not inside", SECONDS)
-    tray.wait_label("office: (up|no answer) since .*")
-    time.sleep(2)
-    desktop.screenshot("login-4-the-day-after")
+    asked = len(stage.dns_log("isp"))
+    click_firefox(desktop)
+    wait_page(desktop)
+    assert inside(desktop)
+    assert WEB_NAME not in stage.dns_log("isp")[asked:]
+    tray.wait_label("vpn: up since .*")
+    desktop.screenshot("login-5-the-day-after")
+    tray.open()
+    desktop.xdotool("key", "Down", "Right")
+    tray.wait_label(r"Running \(\d+\)", "vpn")
+    time.sleep(0.5)
+    desktop.screenshot("login-6-menu")
+    tray.close_menu()
     tray.stop()

@@ -146,13 +146,7 @@ def test_an_application_is_started_and_stopped(desktop: Desktop, tray: Tray) -> 
 
 def test_a_file_is_imported(desktop: Desktop, tray: Tray) -> None:
     desktop.write("Downloads/office.conf", TUNNEL)
-    tray.pick("Import")
-    desktop.wait_window("^Import a VPN file$")
-    time.sleep(0.7)
-    desktop.xdotool("type", f"{desktop.home}/Downloads/office.conf")
-    time.sleep(0.7)
-    desktop.screenshot("tray-import")
-    desktop.xdotool("key", "Return")
+    tray.import_file(f"{desktop.home}/Downloads/office.conf", "tray-import")
     try:
         tray.wait_label("office: down")
         tray.wait_notified("^Imported office$")  # one line was left out

@@ -94,6 +94,18 @@ class Tray:
             self.desktop.screenshot(shot)
         self.desktop.xdotool("key", "Return")
 
+    def import_file(self, path: str, shot: str) -> None:
+        """Pick "Import…", and type the file's name."""
+        self.pick("Import")
+        self.desktop.wait_window("^Import a VPN file$")
+        time.sleep(0.7)
+        self.desktop.xdotool("type", "/")  # the dialog makes a line for typing of its list
+        time.sleep(0.7)
+        self.desktop.xdotool("type", "--delay", "30", path.removeprefix("/"))
+        time.sleep(0.7)
+        self.desktop.screenshot(shot)
+        self.desktop.xdotool("key", "Return")
+
     def close_menu(self) -> None:
         self.desktop.xdotool("key", "Escape", "Escape", "Escape")
         time.sleep(0.2)
