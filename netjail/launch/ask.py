@@ -70,13 +70,16 @@ def down_params(profiles: "list[str] | None") -> str:
 
 def read_up(line: str, profile: str) -> "dict[str, object] | None":
     """The result in an answer to "up", where it is up and that is all there is to say."""
+    before, after = f'{{"id":1,"result":{{"profile":"{profile}","kind":"', "}}"
+    if not (line.startswith(before) and line.endswith(after)):
+        return None
+    kind, _, rest = line[len(before) : -len(after)].partition('"')
     for changed in (True, False):
         for answered, text in ((None, "null"), (True, "true")):
-            if line == (
-                f'{{"id":1,"result":{{"profile":"{profile}","state":"up","reason":null,'
-                f'"changed":{"true" if changed else "false"},"answered":{text}}}}}'
-            ):
-                return {"profile": profile, "state": "up", "changed": changed, "answered": answered}
+            word = "true" if changed else "false"
+            if rest == f',"state":"up","reason":null,"changed":{word},"answered":{text}':
+                up: dict[str, object] = {"profile": profile, "kind": kind, "state": "up"}
+                return up | {"changed": changed, "answered": answered}
     return None
 
 

@@ -10,7 +10,9 @@ from fake_engine import FakeAdopted, FakeProgram, profile
 from manager_stage import Stage
 
 from netjail.daemon.authorise import Peer
+from netjail.daemon.protocol import encode_result
 from netjail.errors import NetjailError
+from netjail.launch import ask
 
 
 def up(stage: Stage, *names: str) -> None:
@@ -466,3 +468,16 @@ def test_ending_finishes_what_runs_and_begins_nothing(started: Stage) -> None:
     assert waiting.error.code == "ending"
     started.until(lambda: not started.manager.busy)
     assert started.state("a") == "up"
+
+
+def test_what_up_and_down_answer_is_known_on_the_short_way(stage: Stage) -> None:
+    """Else the command line would be loaded after each (launch.ask)."""
+    stage.store.put(profile("a"))
+    stage.start()
+    for changed in (True, False):
+        result = stage.ask("up", profile="a", wait=0).result
+        line = encode_result(1, result).decode().rstrip("\n")
+        known = ask.read_up(line, "a")
+        assert known is not None and known["changed"] is changed, line
+    result = stage.ask("down", profiles=["a"], kill=False).result
+    assert ask.read_down(encode_result(1, result).decode().rstrip("\n")), result

@@ -22,7 +22,8 @@ from netjail.daemon.protocol import encode_error, encode_progress, encode_result
 from netjail.errors import NetjailError
 from netjail.launch import ask
 
-UP = {"profile": "lab", "state": "up", "reason": None, "changed": True, "answered": None}
+UP: dict[str, Any] = {"profile": "lab", "kind": "veth", "state": "up", "reason": None}
+UP |= {"changed": True, "answered": None}
 DOWN = {"profile": "lab", "state": "down", "changed": True, "errors": []}
 
 
