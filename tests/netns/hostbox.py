@@ -536,7 +536,7 @@ def a_host(second: bool = False, setup: str = "") -> Iterator[Host]:
         hosts.close()
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 5.0) -> bool:
+def wait_until(condition: Callable[[], object], seconds: float = 30) -> bool:
     """Whether `condition()` became true in time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -211,7 +211,7 @@ class Session:
         self.close()
 
 
-def wait_until(condition: object, seconds: float = 5.0) -> bool:
+def wait_until(condition: object, seconds: float = 30) -> bool:
     """Whether `condition()` became true in time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
