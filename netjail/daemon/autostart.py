@@ -52,9 +52,6 @@ class Autostart:
         self._manager = manager
         self._rooms = rooms
         self._mark = mark
-        self._left: dict[str, int | None] = {}
-        """By profile that is still to come up: since when it is in its state. Whoever else
-        changes that takes it out of our hands."""
 
     def begin(self) -> None:
         """To be called when what stood before is adopted."""
@@ -81,8 +78,9 @@ class Autostart:
             return False
 
     def _up(self, name: str, attempt: int) -> None:
-        if self._manager.registry.get(name).live:
-            return
+        entry = self._manager.registry.get(name)
+        if entry.live or entry.ups:
+            return  # it is, or has been up: somebody else has it in hand
         self._manager.call(
             Peer(0, 0, os.getpid()),
             "up",
@@ -99,14 +97,10 @@ class Autostart:
         log.warning(f"{name}: not started{'' if final else ' yet'}: {outcome}")
         if final:
             return
-        self._left[name] = self._manager.registry.get(name).since
         pause = PAUSES[min(attempt, len(PAUSES) - 1)]
         self._loop.call_later(pause, partial(self._again, name, attempt + 1))
 
     def _again(self, name: str, attempt: int) -> None:
-        if self._manager.registry.get(name).since != self._left.pop(name):
-            return
-
         def look() -> None:
             if self._asks(name):
                 self._loop.call_soon(partial(self._up, name, attempt))

@@ -24,6 +24,7 @@ class Entry:
 
     `profile`: what it was brought up as, None after adoption by a new helper.
     `tunnel`: None as long as it is not known whether it has one.
+    `ups`: how often it has become usable so far.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Entry:
     processes: tuple[Process, ...] = ()
     profile: Profile | None = None
     tunnel: bool | None = None
+    ups: int = 0
 
     @property
     def live(self) -> bool:
@@ -84,7 +86,9 @@ class Registry:
             since = old.since if old.state == state else int(time.time())
             new = dataclasses.replace(old, state=state, reason=reason, since=since)
             if state == "down":
-                new = Entry(name, reason=reason, since=since)
+                new = Entry(name, reason=reason, since=since, ups=old.ups)
+            elif new.usable and not old.usable:
+                new = dataclasses.replace(new, ups=old.ups + 1)
             self._entries[name] = new
         if (old.state, old.reason) != (new.state, new.reason):
             self._changed(new)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -69,15 +68,14 @@ def test_it_is_tried_until_it_works(early: Any) -> None:
 
 
 def test_who_takes_it_in_hand_is_not_overruled(early: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(autostart, "PAUSES", (1.2,))
+    monkeypatch.setattr(autostart, "PAUSES", (0.5,))
     early.engine.fail("up", "early", NetjailError("system", "no network yet"))
     begin(early)
     early.until(lambda: ("early", "starting") in early.changes)
     early.until(lambda: state(early, "early") == "down")
-    time.sleep(1.0)  # states are dated in whole seconds
     assert early.ask("up", profile="early", wait=0).result
     assert early.ask("down", profiles=["early"], kill=False).result
-    settle(early, 1.5)
+    settle(early, 1.0)
     assert state(early, "early") == "down"
 
 
