@@ -83,10 +83,8 @@ def execute(args: Namespace, context: Context) -> Result:
         raise parser().wrong("--kind is for a directory or a .zip with many files")
     data = reading.read_bytes(args.file)
     name = args.name or reading.name_from(args.file)
-    from dataclasses import replace
-
-    from netjail.profile import ovpn, toml, wgquick
-    from netjail.profile.model import Dns, Profile
+    from netjail.cli import storing
+    from netjail.profile import ovpn, wgquick
 
     text = wgquick.decode(data)
     imported: wgquick.Imported | ovpn.Imported
@@ -94,24 +92,11 @@ def execute(args: Namespace, context: Context) -> Result:
         imported = ovpn.parse(text, _side_files(args.file, ovpn.side_files(text)))
     else:
         imported = wgquick.parse(text)
-    profile = Profile(
-        name=name,
-        uplink=replace(imported.uplink, through=args.through),
-        dns=Dns(mode="uplink"),
-        description=args.description,
-        users=tuple(args.users),
-    )
-    answer = context.call(
-        "profile.add",
-        "storing the profile",
-        name=name,
-        text=toml.dump(profile),
-        replace=args.replace,
-    )
+    found = storing.store(args, context, name, imported.uplink)
     left_out = [
         {"line": item.line_no, "text": item.text, "why": item.why} for item in imported.left_out
     ]
-    warnings = list(dict.fromkeys([*imported.warnings, *answer.get("warnings", ())]))
+    warnings = list(dict.fromkeys([*imported.warnings, *found]))
     return Result({"profile": name, "left_out": left_out, "warnings": warnings})
 
 

@@ -21,28 +21,13 @@ SHOWN = 8
 def execute(args: Namespace, context: Context) -> Result:
     """{profile, places, countries: {code: number}, skipped: [{file, why}], left_out: [{text, why,
     files}], warnings}."""
-    from dataclasses import replace
-
-    from netjail.profile import places, pool, toml
-    from netjail.profile.model import Dns, Profile
+    from netjail.cli import storing
+    from netjail.profile import places, pool
 
     found = archive.read(args.file)
     name = args.name or reading.name_from(_base(args.file))
     made = pool.build(found.files, args.kind)
-    profile = Profile(
-        name=name,
-        uplink=replace(made.uplink, through=args.through),
-        dns=Dns(mode="uplink"),
-        description=args.description,
-        users=tuple(args.users),
-    )
-    answer = context.call(
-        "profile.add",
-        "storing the profile",
-        name=name,
-        text=toml.dump(profile),
-        replace=args.replace,
-    )
+    warnings = storing.store(args, context, name, made.uplink)
     skipped = [(each.name, each.why) for each in made.skipped] + found.skipped
     groups = places.by_country(made.uplink.places)
     return Result(
@@ -55,7 +40,7 @@ def execute(args: Namespace, context: Context) -> Result:
                 {"text": line.text, "why": line.why, "files": count}
                 for line, count in made.left_out
             ],
-            "warnings": list(dict.fromkeys([*made.warnings, *answer.get("warnings", ())])),
+            "warnings": list(dict.fromkeys([*made.warnings, *warnings])),
         }
     )
 
