@@ -20,9 +20,11 @@ from netjail.cli.program import ProgramParser  # noqa: E402
 
 KINDS = {
     "PROFILE": "profile",
+    "SWITCH": "switch",
     "USER": "user",
     "FILE": "file",
     "DIRECTORY": "directory",
+    "DIR": "directory",
     "SIGNAL": "signal",
     "VERB": "verb",
 }

@@ -19,9 +19,9 @@ HEAD = """\
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Completion of netjail(1) for {shell}. Made by tools/completion.py: change that, not this.
 #
-# Names of profiles come from `netjail _complete profiles`, which never starts the helper and never
-# asks for a password. Only root may read all names from the disk; everybody else sees those that a
-# running helper tells, or else those of the profiles that are up.
+# Names of profiles and switches come from `netjail _complete profiles` or `switches`, which never
+# starts the helper and never asks for a password. Only root may read all names from the disk;
+# everybody else sees those that a running helper tells, or else those of the profiles that are up.
 """
 
 
@@ -111,6 +111,7 @@ def zsh(known: list[Verb]) -> str:
 
 _ZSH = {
     "profile": "_netjail_profiles",
+    "switch": "_netjail_switches",
     "user": "_users",
     "file": "_files",
     "directory": "_directories",
@@ -199,6 +200,7 @@ def fish(known: list[Verb]) -> str:
 
 _FISH = {
     "profile": "(__netjail_profiles)",
+    "switch": "(__netjail_switches)",
     "user": "(__fish_complete_users)",
     "directory": "(__fish_complete_directories)",
     "signal": "(__netjail_signals)",

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Completion of netjail(1) for bash. Made by tools/completion.py: change that, not this.
 #
-# Names of profiles come from `netjail _complete profiles`, which never starts the helper and never
-# asks for a password. Only root may read all names from the disk; everybody else sees those that a
-# running helper tells, or else those of the profiles that are up.
+# Names of profiles and switches come from `netjail _complete profiles` or `switches`, which never
+# starts the helper and never asks for a password. Only root may read all names from the disk;
+# everybody else sees those that a running helper tells, or else those of the profiles that are up.
 
 # Sets flags, values (FLAG:KIND ...), places (KIND, KIND* for one or more) and whole for a verb.
 __netjail_verb() {
@@ -92,16 +92,16 @@ __netjail_verb() {
             values='' places='' ;;
         'switch status')
             flags='--json -h --help'
-            values='' places='none' ;;
+            values='' places='switch' ;;
         'switch show')
             flags='--json -h --help'
-            values='' places='none' ;;
+            values='' places='switch' ;;
         'switch edit')
             flags='--json -h --help'
-            values='' places='none' ;;
+            values='' places='switch' ;;
         'switch remove')
             flags='-y --yes --json -h --help'
-            values='' places='none*' ;;
+            values='' places='switch*' ;;
         tray)
             flags='--autostart --wait --import -h --help'
             values='--autostart:=on,off' places='' ;;
@@ -128,16 +128,16 @@ __netjail_verb() {
             values='' places='' ;;
         'lab validate')
             flags='--json -h --help'
-            values='' places='none' ;;
+            values='' places='directory' ;;
         'lab up')
             flags='--json -h --help'
-            values='' places='none' ;;
+            values='' places='directory' ;;
         'lab status')
             flags='--json -h --help'
-            values='' places='none' ;;
+            values='' places='directory' ;;
         'lab down')
             flags='--kill --json -h --help'
-            values='' places='none' ;;
+            values='' places='directory' ;;
         doctor)
             flags='--json -h --help'
             values='' places='' ;;
@@ -159,6 +159,7 @@ __netjail_kind() {
     local words=''
     case $1 in
         profile) words=$(netjail _complete profiles 2>/dev/null) ;;
+        switch) words=$(netjail _complete switches 2>/dev/null) ;;
         verb) words='run shell ps kill apps up down use list status logs graph capture check plan port import export profile switch tray open app lab doctor setup demo help' ;;
         =*) words=${1#=} words=${words//,/ } ;;
         user) mapfile -t COMPREPLY < <(compgen -u -- "$cur") ;;

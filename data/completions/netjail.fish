@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Completion of netjail(1) for fish. Made by tools/completion.py: change that, not this.
 #
-# Names of profiles come from `netjail _complete profiles`, which never starts the helper and never
-# asks for a password. Only root may read all names from the disk; everybody else sees those that a
-# running helper tells, or else those of the profiles that are up.
+# Names of profiles and switches come from `netjail _complete profiles` or `switches`, which never
+# starts the helper and never asks for a password. Only root may read all names from the disk;
+# everybody else sees those that a running helper tells, or else those of the profiles that are up.
 
 # Prints the verb (if there is one yet), then `--` if options are over, then each argument that is
 # no option, one a line; all of what stands before the cursor.
@@ -65,6 +65,10 @@ end
 
 function __netjail_profiles
     netjail _complete profiles 2>/dev/null
+end
+
+function __netjail_switches
+    netjail _complete switches 2>/dev/null
 end
 
 function __netjail_verbs
@@ -304,16 +308,20 @@ complete -c netjail -n "__netjail_options 'switch list'" -s h -l help -d 'this t
 
 complete -c netjail -n "__netjail_options 'switch status'" -l json -d 'print one line of JSON instead of text'
 complete -c netjail -n "__netjail_options 'switch status'" -s h -l help -d 'this text'
+complete -c netjail -n "__netjail_place 'switch status' 0" -a '(__netjail_switches)'
 
 complete -c netjail -n "__netjail_options 'switch show'" -l json -d 'print one line of JSON instead of text'
 complete -c netjail -n "__netjail_options 'switch show'" -s h -l help -d 'this text'
+complete -c netjail -n "__netjail_place 'switch show' 0" -a '(__netjail_switches)'
 
 complete -c netjail -n "__netjail_options 'switch edit'" -l json -d 'print one line of JSON instead of text'
 complete -c netjail -n "__netjail_options 'switch edit'" -s h -l help -d 'this text'
+complete -c netjail -n "__netjail_place 'switch edit' 0" -a '(__netjail_switches)'
 
 complete -c netjail -n "__netjail_options 'switch remove'" -s y -l yes -d 'do not ask'
 complete -c netjail -n "__netjail_options 'switch remove'" -l json -d 'print one line of JSON instead of text'
 complete -c netjail -n "__netjail_options 'switch remove'" -s h -l help -d 'this text'
+complete -c netjail -n "__netjail_place 'switch remove' 0 +" -a '(__netjail_switches)'
 
 complete -c netjail -n "__netjail_options tray" -l autostart -x -a 'on off' -d 'whether to start at login; shows no icon now'
 complete -c netjail -n "__netjail_options tray" -l wait -d 'where there is no tray, wait until there is one'
@@ -349,16 +357,20 @@ complete -c netjail -n "__netjail_options 'app refresh'" -s h -l help -d 'this t
 
 complete -c netjail -n "__netjail_options 'lab validate'" -l json -d 'print one line of JSON instead of text'
 complete -c netjail -n "__netjail_options 'lab validate'" -s h -l help -d 'this text'
+complete -c netjail -n "__netjail_place 'lab validate' 0" -a '(__fish_complete_directories)'
 
 complete -c netjail -n "__netjail_options 'lab up'" -l json -d 'print one line of JSON instead of text'
 complete -c netjail -n "__netjail_options 'lab up'" -s h -l help -d 'this text'
+complete -c netjail -n "__netjail_place 'lab up' 0" -a '(__fish_complete_directories)'
 
 complete -c netjail -n "__netjail_options 'lab status'" -l json -d 'print one line of JSON instead of text'
 complete -c netjail -n "__netjail_options 'lab status'" -s h -l help -d 'this text'
+complete -c netjail -n "__netjail_place 'lab status' 0" -a '(__fish_complete_directories)'
 
 complete -c netjail -n "__netjail_options 'lab down'" -l kill -d 'end the programs that run inside'
 complete -c netjail -n "__netjail_options 'lab down'" -l json -d 'print one line of JSON instead of text'
 complete -c netjail -n "__netjail_options 'lab down'" -s h -l help -d 'this text'
+complete -c netjail -n "__netjail_place 'lab down' 0" -a '(__fish_complete_directories)'
 
 complete -c netjail -n "__netjail_options doctor" -l json -d 'print one line of JSON instead of text'
 complete -c netjail -n "__netjail_options doctor" -s h -l help -d 'this text'

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`netjail _complete profiles`: what the shells' completions ask; not for people.
+"""`netjail _complete profiles|switches`: what the shells' completions ask; not for people.
 
-Never starts a helper and never asks for a password. Root reads the names of the profiles from the
-disk, where nobody else may look. Everybody else is told what the helper tells anybody, if one
-runs; and if none does, the profiles that are up, since their names stand in /run. So a user whose
-helper has not run since the machine was started is offered no names: better than a TAB key that
-starts a daemon.
+Never starts a helper and never asks for a password. Root reads the names from the disk, where
+nobody else may look. Everybody else is told what the helper tells anybody, if one runs; and if none
+does, the profiles that are up, since their names stand in /run. So a user whose helper has not run
+since the machine was started is offered no names: better than a TAB key that starts a daemon.
 
 As little as possible is imported: it runs at every press of a key.
 """
@@ -19,7 +18,7 @@ from netjail import names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 ANSWER_SECONDS = 0.5
 """How long a person may be kept waiting for names."""
@@ -28,22 +27,37 @@ _ANSWER_MAX = 1 << 20
 
 def main(words: Sequence[str]) -> int:
     """Print what `words` ask for, one a line. Exit status: 0, or 2 for what nobody knows."""
-    if list(words) != ["profiles"]:
+    ask = _KNOWN.get(words[0]) if len(words) == 1 else None
+    if ask is None:
         return names.EXIT_USAGE
-    sys.stdout.write("".join(f"{name}\n" for name in profiles()))
+    sys.stdout.write("".join(f"{name}\n" for name in ask()))
     return 0
 
 
 def profiles() -> list[str]:
     """The names of the profiles, as far as this user may know them, sorted."""
-    stored = _stored() if posix.geteuid() == 0 else _told()
-    found = _up() if stored is None else stored
+    root = posix.geteuid() == 0
+    stored = _stored(names.PROFILE_DIR) if root else _told("list", "profiles")
+    return _sorted(_up() if stored is None else stored)
+
+
+def switches() -> list[str]:
+    """The names of the switches; none where no helper tells them, sorted."""
+    root = posix.geteuid() == 0
+    stored = _stored(names.SWITCH_DIR) if root else _told("switch.list", "switches")
+    return _sorted(stored or ())
+
+
+_KNOWN = {"profiles": profiles, "switches": switches}
+
+
+def _sorted(found: Iterable[str]) -> list[str]:
     return sorted(name for name in found if names.valid_name(name))
 
 
-def _stored() -> list[str] | None:
+def _stored(directory: str) -> list[str] | None:
     try:
-        files = posix.listdir(names.PROFILE_DIR)
+        files = posix.listdir(directory)
     except OSError:
         return None
     return [file[: -len(".toml")] for file in files if file.endswith(".toml")]
@@ -56,8 +70,8 @@ def _up() -> list[str]:
         return []
 
 
-def _told() -> list[str] | None:
-    """What a helper that runs says; None where none does, or not in time."""
+def _told(method: str, what: str) -> list[str] | None:
+    """The names in what a helper that runs says; None where none does, or not in time."""
     try:
         posix.stat(names.SOCKET)  # the imports below take a while
     except OSError:
@@ -65,7 +79,7 @@ def _told() -> list[str] | None:
     import json
     import socket
 
-    request = json.dumps({"v": names.PROTOCOL, "id": 1, "method": "list", "params": {}})
+    request = json.dumps({"v": names.PROTOCOL, "id": 1, "method": method, "params": {}})
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
             sock.settimeout(ANSWER_SECONDS)
@@ -78,7 +92,7 @@ def _told() -> list[str] | None:
                 *lines, rest = data.split(b"\n")
                 for answer in map(json.loads, lines):
                     if "result" in answer:
-                        return [profile["name"] for profile in answer["result"]["profiles"]]
+                        return [each["name"] for each in answer["result"][what]]
                     if "error" in answer:
                         return None
                 if not part:

@@ -111,6 +111,7 @@ def full(status: dict[str, Any], now: float) -> list[tuple[str, list[object]]]:
         ),
         ("links", _links(status)),
         ("lease", _leases(status, now)),
+        ("gives", _given(status, now)),
         ("ports", _ports(status)),
         ("routes", list(status.get("routes") or ())),
         ("DNS", _dns(status.get("dns") or {})),
@@ -198,6 +199,18 @@ def _leases(status: dict[str, Any], now: float) -> list[object]:
         if lease.get("refused"):
             lines.append(f"refused: {lease['refused']}")
         lines += [f"left out: {text}" for text in lease.get("left_out") or ()]
+    return lines
+
+
+def _given(status: dict[str, Any], now: float) -> list[object]:
+    """A line for each lease that its DHCP server has given."""
+    lines: list[object] = []
+    for lease in status.get("given") or ():
+        until = lease.get("expires")
+        lasts = f"for {duration(max(0, until - now))}" if until else "for ever"
+        whom = lease.get("profile") or lease.get("name") or "somebody"
+        tail = " ".join(filter(None, (lease.get("mac"), lease["interface"])))
+        lines.append([f"{lease['address']} to {whom} {lasts} ", Text(tail, "dim")])
     return lines
 
 

@@ -146,6 +146,12 @@ class Rights:
         if method == "status":
             status = dict(result["profile"])
             status["programs"] = [_own_words(uid, row) for row in status["programs"]]
+            status["given"] = [
+                {**row, "profile": row["profile"] if self._sees(uid, row["profile"]) else None}
+                if row["profile"]
+                else row
+                for row in status.get("given", ())
+            ]
             return {"profile": status}
         if method == "graph":
             known = (row["name"] for row in result["profiles"])

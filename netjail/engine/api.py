@@ -417,7 +417,7 @@ class Engine(Answers):
 
     def status(self, name: str, profile: Profile | None = None) -> dict[str, object]:
         """The live part of a profile's status; without one that is up only what is configured."""
-        return status.read(self._records.get(name), profile)
+        return status.read(self._records.get(name), profile, self._records)
 
     def leak_facts(self, name: str, profile: Profile | None = None) -> Facts:
         """What only root sees of a jail, for the leak check. Raises NetjailError("not-up")."""

@@ -256,6 +256,24 @@ def leases(switch: str, switches: Records, jails: Records) -> list[dict[str, Any
     return rows
 
 
+def given(record: Record, jails: Records) -> list[dict[str, Any]]:
+    """What a profile that serves has given: as `leases`, with the link's `interface`, the `switch`,
+    and the `profile` that has such a hardware address there, if it is one of ours."""
+    ours = {
+        (port.switch, port.mac): port.profile
+        for each in jails.all()
+        for port in each.resources
+        if isinstance(port, SwitchPort)
+    }
+    rows = []
+    for server in servers(record):
+        for lease in _read(_file(server, f"{jails.directory}/{record.profile}", "leases")):
+            profile = ours.get((server.switch, lease["mac"] or ""))
+            where = {"interface": server.interface, "switch": server.switch, "profile": profile}
+            rows.append({**lease, **where})
+    return rows
+
+
 def servers(record: Record) -> list[DhcpServer]:
     """The servers that belong to a jail or a switch."""
     return [each for each in record.resources if isinstance(each, DhcpServer)]

@@ -7,10 +7,10 @@ import socket
 from typing import Any
 
 from netjail import names
-from netjail.engine import hostdns, ns, status_lan, toldfile, view, wg
+from netjail.engine import dhcpserver, hostdns, ns, status_lan, toldfile, view, wg
 from netjail.engine.netlink import NetlinkError, Socket
 from netjail.engine.process import Process
-from netjail.engine.record import UP, Record
+from netjail.engine.record import UP, Record, Records
 from netjail.errors import NetjailError
 from netjail.profile.model import (
     Bridge,
@@ -44,8 +44,8 @@ _IFF_LOWER_UP = 0x10000
 _TYPES = {6: "blackhole ", 7: "unreachable ", 8: "prohibit "}
 
 
-def read(record: Record | None, profile: Profile | None) -> dict[str, Any]:
-    """The live part of STATUS. What cannot be read is empty, never invented."""
+def read(record: Record | None, profile: Profile | None, jails: Records) -> dict[str, Any]:
+    """The live part of STATUS. What cannot be read is empty, never invented. `jails`: all."""
     up = record is not None and record.state == UP
     result: dict[str, Any] = {
         "netns": record.find(Files).netns if record is not None and up else None,
@@ -60,6 +60,7 @@ def read(record: Record | None, profile: Profile | None) -> dict[str, Any]:
         "links": [],
         "processes": [],
         "leases": [],
+        "given": [],
         "ports": [],
     }
     if record is None or not up:
@@ -78,6 +79,7 @@ def read(record: Record | None, profile: Profile | None) -> dict[str, Any]:
     _uplink(record, result)
     status_lan.uplink(record, result["uplink"])
     result["leases"] = status_lan.leases(record)
+    result["given"] = dhcpserver.given(record, jails)
     return result
 
 

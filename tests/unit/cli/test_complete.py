@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`netjail _complete profiles`: who is told which names, and that nobody waits for it."""
+"""`netjail _complete`: who is told which names, and that nobody waits for it."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ def run_dir(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.setattr(names, "SOCKET", str(run / "socket"))
         monkeypatch.setattr(names, "VIEW_DIR", str(run / "view"))
         monkeypatch.setattr(names, "PROFILE_DIR", str(run / "profiles"))
+        monkeypatch.setattr(names, "SWITCH_DIR", str(run / "switches"))
         (run / "view" / "up-now").mkdir(parents=True)
         (run / "profiles").mkdir()
         for name in ("vpn.toml", "lab.toml", ".vpn.toml.new", "notes.txt", "Bad Name.toml"):
@@ -104,6 +105,27 @@ def test_slow_helper_is_not_waited_for(run_dir: Path, monkeypatch: pytest.Monkey
         begin = time.monotonic()
         assert complete.profiles() == ["up-now"]
         assert time.monotonic() - begin < 0.8
+
+
+def test_root_reads_switches_from_the_disk(
+    run_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setattr(complete.posix, "geteuid", lambda: 0)
+    assert main.main(["_complete", "switches"]) == 0
+    (run_dir / "switches").mkdir()
+    for name in ("lab.toml", ".lab.toml.new"):
+        (run_dir / "switches" / name).write_text("")
+    assert main.main(["_complete", "switches"]) == 0
+    assert capsys.readouterr().out == "lab\n"
+
+
+@pytest.mark.usefixtures("user")
+def test_user_asks_a_helper_for_switches(run_dir: Path) -> None:
+    assert complete.switches() == []
+    answer = json.dumps({"id": 1, "result": {"switches": [{"name": "lab"}]}}).encode() + b"\n"
+    with helper(run_dir, answer) as asked:
+        assert complete.switches() == ["lab"]
+    assert json.loads(asked[0])["method"] == "switch.list"
 
 
 def test_other_words(capsys) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Completion in real shells, with a `netjail` that knows three profiles."""
+"""Completion in real shells, with a `netjail` that knows three profiles and two switches."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program.parent.mkdir()
     program.write_text(
         '#!/bin/sh\n[ "$*" = "_complete profiles" ] && printf "%s\\n" lab vpn vpn-se\n'
+        '[ "$*" = "_complete switches" ] && printf "%s\\n" attic cellar\n'
     )
     program.chmod(0o755)
     (tmp_path / "provider.conf").write_text("")
@@ -211,6 +212,10 @@ PROFILES = {"lab", "vpn", "vpn-se"}
         (["profile", "show", "l"], {"lab"}),
         (["profile", "remove", "lab", "vpn-"], {"vpn-se"}),
         (["import", "--through", ""], PROFILES),
+        (["switch", "show", ""], {"attic", "cellar"}),
+        (["switch", "edit", "c"], {"cellar"}),
+        (["switch", "status", ""], {"attic", "cellar"}),
+        (["switch", "remove", "attic", ""], {"attic", "cellar"}),
         (["help", "pro"], {"profile"}),
         (["status", "vpn", ""], set()),
         (["shell", "vpn", ""], set()),
@@ -245,6 +250,12 @@ def test_no_option_of_ours_after_it(ask: Complete, words: list[str]) -> None:
 def test_files(ask: Complete) -> None:
     found = {word.rstrip("/") for word in ask("import", "")}
     assert {"provider.conf", "sub dir"} <= {word.replace("\\", "") for word in found}
+
+
+@pytest.mark.parametrize("verb", ["up", "down", "status", "validate"])
+def test_directories_of_labs(ask: Complete, verb: str) -> None:
+    found = {word.rstrip("/").replace("\\", "") for word in ask("lab", verb, "")}
+    assert "sub dir" in found and "provider.conf" not in found
 
 
 def test_value_after_equals(ask: Complete) -> None:
