@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
+from ipaddress import ip_interface
 
 from netjail import names
-from netjail.engine import ns, portset
+from netjail.engine import ns, portset, served
 from netjail.engine.netlink import is_foreign
 from netjail.engine.record import Records, claims
 from netjail.errors import NetjailError
+from netjail.profile.links import overlap
 from netjail.uplinks.wanted import Netns, Resource, VethPair, VpnClient, WireGuardDevice
+from netjail.uplinks.wanted_dhcp import DhcpServer
 from netjail.uplinks.wanted_lan import BridgePort
 from netjail.uplinks.wanted_links import SwitchPort
 
@@ -38,9 +41,12 @@ def claim(profile: str, wanted: Collection[Resource], records: Records) -> None:
 
 
 def check_links(profile: str, wanted: Collection[Resource], records: Records) -> None:
-    """No two on a switch may have an address in common. (A profile that is down is not asked.)
-    And nobody else may listen where a port of the profile's is to."""
+    """No two on a switch may have an address in common, or networks that overlap. (A profile that
+    is down is not asked.) One alone may serve DHCP there, be the other up or down: that is what
+    keeps the switch's own server away. And nobody else may listen where a port of the profile's
+    is to."""
     portset.check(profile, wanted, records)
+    _check_servers(profile, wanted)
     ports = [resource for resource in wanted if isinstance(resource, SwitchPort)]
     if not ports:
         return
@@ -68,6 +74,38 @@ def check_links(profile: str, wanted: Collection[Resource], records: Records) ->
                         f"{other.switch} already",
                         f"netjail profile edit {profile}, and take another one",
                     )
+            for port in ports:
+                _check_networks(profile, port, record.profile, other)
+
+
+def _check_servers(profile: str, wanted: Collection[Resource]) -> None:
+    for server in wanted:
+        if not isinstance(server, DhcpServer):
+            continue
+        others = [name for name in served.by_whom(server.switch) if name != profile]
+        if others:
+            raise NetjailError(
+                "conflict",
+                f"both {profile} and {others[0]} are to serve DHCP on switch {server.switch}: "
+                "there can be one server only",
+                f"netjail profile edit {profile} (or {others[0]}), and take serve_dhcp out",
+            )
+
+
+def _check_networks(profile: str, port: SwitchPort, name: str, other: SwitchPort) -> None:
+    """One network on a switch has one prefix length, else who is in it depends on who asks."""
+    if (port.switch, port.vlan) != (other.switch, other.vlan):
+        return
+    for text in port.addresses:
+        for theirs in other.addresses:
+            ours, its = ip_interface(text).network, ip_interface(theirs).network
+            if ours != its and overlap(ours, its):
+                raise NetjailError(
+                    "conflict",
+                    f"{text} of profile {profile} overlaps {theirs} of {name}, which is up on "
+                    f"switch {port.switch} as well: one of the two prefix lengths is wrong",
+                    f"netjail profile edit {profile}",
+                )
 
 
 def _taken_by(port: SwitchPort) -> list[tuple[str, str]]:

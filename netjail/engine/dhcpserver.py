@@ -8,21 +8,15 @@ beside it, so that a server that is started again knows them.
 
 from __future__ import annotations
 
-import os
 import pwd
-from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from netjail import names
 from netjail.engine import files, links, ns, process
 from netjail.engine.context import Context
 from netjail.engine.record import Record, Records
 from netjail.errors import NetjailError
-from netjail.profile import store
-from netjail.profile.model import Profile
 from netjail.profile.serving import MOST
-from netjail.profile.switch import Switch
 from netjail.uplinks.wanted_dhcp import DhcpPort, DhcpServer
 from netjail.uplinks.wanted_links import SwitchPort
 
@@ -201,43 +195,6 @@ def undo(wanted: DhcpServer, context: Context) -> None:
     if running is not None:
         process.stop(running)
         context.forget(_name(wanted))
-
-
-# Who serves ------------------------------------------------------------------------------------
-
-_serving: tuple[int, frozenset[str]] = (0, frozenset())
-"""When the directory of the profiles had last changed, and the switches that profiles serve."""
-
-
-def served_by_profile(switch: Switch) -> bool:
-    """Whether a profile, be it up or down, is there to serve a switch: then nobody else does."""
-    global _serving  # noqa: PLW0603 - looked for anew only when a profile has been stored
-    if switch.dhcp is None:
-        return False
-    try:
-        changed = os.stat(names.PROFILE_DIR).st_mtime_ns
-    except OSError:
-        return False
-    if _serving[0] != changed:
-        _serving = changed, frozenset(_served())
-    return switch.name in _serving[1]
-
-
-def known(name: str) -> Profile | None:
-    """A profile by its name; None: there is none, or it is not valid."""
-    try:
-        return store.load(name)
-    except NetjailError:
-        return None
-
-
-def _served() -> Iterator[str]:
-    for name in store.names():
-        try:
-            if "serve_dhcp" in store.read_text(name):
-                yield from (e.switch for e in store.load(name).links if e.serve_dhcp and e.switch)
-        except NetjailError:
-            continue  # not valid: it serves nobody
 
 
 # Leases ----------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Network, ip_address
 
 from netjail import names
-from netjail.engine import hostdns, ns, portfile, process, sysctl, toldfile
+from netjail.engine import hostdns, ns, portfile, process, served, sysctl, toldfile
 from netjail.engine.lanfacts import LanFacts
 from netjail.engine.netlink import Socket, index_of
 from netjail.engine.record import Record, Records
@@ -77,6 +77,9 @@ class HostFacts(LanFacts):
         self._progress = progress
         self._subnet = subnet
         self._dns: HostDns | None = None
+
+    def served(self, switch: Switch) -> bool:
+        return served.by_profile(switch)
 
     def resolve(self, endpoint: Endpoint, through: str | None) -> tuple[Address, int]:
         """By the host's resolver, or by the one of the jail that the tunnel goes through."""

@@ -16,7 +16,7 @@ from ipaddress import ip_interface, ip_network
 from typing import Any
 
 from netjail import names
-from netjail.engine import dhcpserver, drivers, hostfacts, ns, ovs, plan, process
+from netjail.engine import dhcpserver, drivers, hostfacts, ns, ovs, plan, process, served
 from netjail.engine.context import Context
 from netjail.engine.hostnet import HostNet
 from netjail.engine.lanfacts import LanFacts
@@ -192,17 +192,17 @@ class Switches:
             )
         if switch.uplink is not None:
             wanted += self._uplink(switch, switch.uplink, fabric, found)
-        served = None if dhcpserver.served_by_profile(switch) else self._dhcp(switch, fabric)
-        if served is not None:
+        server = None if served.by_profile(switch) else self._dhcp(switch, fabric)
+        if server is not None:
             if fabric.netns is None:  # the server has a namespace of its own nevertheless
                 wanted.insert(0, Netns(names.switch_netns(switch.name)))
-            wanted += served
+            wanted += server
         return tuple(wanted)
 
     @staticmethod
     def _dhcp(switch: Switch, fabric: Fabric) -> tuple[Resource, ...] | None:
         return dhcp_server.of_switch(
-            switch, hostfacts.machine_id(), fabric.netns is None, dhcpserver.known
+            switch, hostfacts.machine_id(), fabric.netns is None, served.known
         )
 
     def leases(self, name: str) -> list[dict[str, Any]]:

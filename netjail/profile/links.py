@@ -155,6 +155,7 @@ def judge(links: Sequence[Link], uplink: Uplink, dns: Dns, report: Report) -> No
     """What links must be to each other, and to the uplink."""
     _judge_networks(links, report)
     _judge_gateways(links, uplink, report)
+    _judge_servers(links, report)
     for number, link in enumerate(links):
         if isinstance(uplink, Device) and link.name == uplink.device:
             report.problem(
@@ -176,6 +177,17 @@ def _judge_networks(links: Sequence[Link], report: Report) -> None:
                             f"{address} overlaps {theirs} of link {earlier + 1}: the kernel would "
                             "send by one of the two only; each link needs a network of its own",
                         )
+
+
+def _judge_servers(links: Sequence[Link], report: Report) -> None:
+    served: dict[str | None, int] = {}
+    for number, link in enumerate(links):
+        if link.serve_dhcp and served.setdefault(link.switch, number) != number:
+            report.problem(
+                ("link", number, "serve_dhcp"),
+                f"is for one link to switch {link.switch} only, and link "
+                f"{served[link.switch] + 1} has it already",
+            )
 
 
 def _judge_gateways(links: Sequence[Link], uplink: Uplink, report: Report) -> None:

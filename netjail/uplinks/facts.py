@@ -109,6 +109,9 @@ class Facts(Protocol):
     def on_host(self, switch: Switch) -> bool:
         """Whether a switch is, or would be, part of the Open vSwitch that the system runs."""
 
+    def served(self, switch: Switch) -> bool:
+        """Whether a profile is there to serve DHCP on a switch, in the place of its own server."""
+
     def machine(self) -> str:
         """Something that no other machine has."""
 

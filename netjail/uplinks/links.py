@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from netjail import names
 from netjail.errors import NetjailError
+from netjail.profile import serving
 from netjail.profile.linkchecks import DHCP
 from netjail.profile.links import overlap
-from netjail.profile.model import Link, NoUplink, Profile, Shape
+from netjail.profile.model import Interface, Link, NoUplink, Profile, Shape
 from netjail.profile.switch import Switch
 from netjail.uplinks import dhcp_server, lan, naming
 from netjail.uplinks.facts import Facts
@@ -153,7 +155,7 @@ def port(profile: Profile, link: Link, facts: Facts) -> SwitchPort:
     """A port, by what the switch's file says now."""
     assert link.switch is not None
     switch = find_switch(profile.name, link.switch, facts)
-    _check_port(profile, link, switch)
+    _check_port(profile, link, switch, facts)
     return SwitchPort(
         profile=profile.name,
         netns=names.netns_name(profile.name),
@@ -184,7 +186,7 @@ def find_switch(profile: str, name: str, facts: Facts) -> Switch:
         ) from None
 
 
-def _check_port(profile: Profile, link: Link, switch: Switch) -> None:
+def _check_port(profile: Profile, link: Link, switch: Switch, facts: Facts) -> None:
     if link.vlan is not None and switch.vlan is None:
         raise NetjailError(
             "conflict",
@@ -206,4 +208,35 @@ def _check_port(profile: Profile, link: Link, switch: Switch) -> None:
                 f"profile {profile.name} has the address {address.ip} on switch {switch.name}, "
                 "where it is the host's",
                 f"netjail profile edit {profile.name}",
+            )
+    if switch.dhcp is not None and not link.serve_dhcp and link.vlan in (None, switch.vlan):
+        own = (
+            ()
+            if facts.served(switch)
+            else serving.server_addresses(switch.dhcp, switch.host_addresses)
+        )
+        _check_served(profile, link, switch, own)
+
+
+def _check_served(profile: Profile, link: Link, switch: Switch, own: Sequence[Interface]) -> None:
+    """Fixed addresses beside those of a DHCP server, whose `own` are these."""
+    dhcp = switch.dhcp
+    assert dhcp is not None
+    for address in link.static:
+        what = None
+        if address.ip in [each.ip for each in own]:
+            what = "where it is the DHCP server's"
+        elif any(address.ip == given and who != profile.name for who, given in dhcp.hosts):
+            what = "where [dhcp.hosts] keeps it for another"
+        elif any(
+            first.version == address.version and int(first) <= int(address.ip) <= int(last)
+            for first, last in dhcp.ranges
+        ):
+            what = "which hands it out to others"
+        if what is not None:
+            raise NetjailError(
+                "conflict",
+                f"profile {profile.name} has the address {address.ip} on switch {switch.name}, "
+                f"{what}",
+                f'netjail profile edit {profile.name}, and take another one, or address = "dhcp"',
             )

@@ -37,6 +37,9 @@ class Facts:
             raise NetjailError("no-such-switch", f"there is no switch {name}")
         return self.switches[name]
 
+    def served(self, switch: Switch) -> bool:
+        return False
+
     def on_host(self, switch: Switch) -> bool:
         return switch.name == "theirs"
 
