@@ -43,7 +43,7 @@ HELPER_PATH = (
 
 _TWICE = frozenset(
     {"hello", "list", "status", "ps", "plan", "graph", "doctor", "profile.get", "profile.check"}
-    | {"up", "down"}
+    | {"up", "down", "port.list", "port.lent"}
 )
 """Methods that may be asked of the next helper where nobody knows how far the last one came."""
 

@@ -147,6 +147,11 @@ def view_dir(profile: str) -> str:
     return f"{VIEW_DIR}/{profile}"
 
 
+def port_file(profile: str) -> str:
+    """World-readable file with the port that the provider lends; there while it does."""
+    return f"{VIEW_DIR}/{profile}/port"
+
+
 def bus_filter(profile: str, argv: list[str]) -> list[str]:
     """`argv` with what puts a filter between it and the session bus in front, and becomes it."""
     import sys

@@ -40,7 +40,7 @@ if [ "$(id -u)" = 0 ]; then
         python3-pytest python3-pytest-xdist python3-hypothesis python3-pexpect
         iproute2 util-linux nftables wireguard-tools wireguard-go dnsmasq-base
         curl tcpdump ca-certificates iputils-ping bind9-dnsutils
-        openvswitch-switch openvpn openconnect udhcpc iw iptables
+        openvswitch-switch openvpn openconnect udhcpc iw iptables miniupnpd-nftables
         sudo firejail strace iperf3 procps mmdebstrap git openssl
         dbus-daemon python3-gi python3-pydbus gir1.2-polkit-1.0
         bash-completion zsh fish man-db groff mandoc librsvg2-bin libxml2-utils

@@ -63,6 +63,9 @@ __netjail_verb() {
         'port remove')
             flags='--forward --expose --udp --json -h --help'
             values='' places='profile none' ;;
+        'port watch')
+            flags='--once --outside --json -h --help'
+            values='' places='profile' whole=1 ;;
         import)
             flags='--kind --name --replace --description --through --user --json -h --help'
             values='--kind:=wireguard,openvpn --name:none --description:none --through:profile --user:user' places='file' ;;
@@ -202,7 +205,7 @@ _netjail() {
     verb=${COMP_WORDS[i++]}
     words=''
     case $verb in
-        port) words='list add remove' ;;
+        port) words='list add remove watch' ;;
         profile) words='add show edit remove validate' ;;
         switch) words='add list status show edit remove' ;;
         app) words='pin unpin add remove list refresh' ;;

@@ -33,7 +33,7 @@ function __netjail_read
             end
         else
             set -a places $token
-            if contains -- $verb run shell
+            if contains -- $verb run shell port watch
                 # what follows is the program's, but for one `--`
                 set over --
                 if test "$tokens[1]" = --
@@ -109,7 +109,7 @@ complete -c netjail -n "__netjail_at ''" -a graph -d 'draw all networks, as text
 complete -c netjail -n "__netjail_at ''" -a capture -d 'record or show what goes over it (tcpdump)'
 complete -c netjail -n "__netjail_at ''" -a check -d 'find out whether anything leaks'
 complete -c netjail -n "__netjail_at ''" -a plan -d 'show what `up` would do, step by step'
-complete -c netjail -n "__netjail_at ''" -a port -d 'ports: list, add, remove'
+complete -c netjail -n "__netjail_at ''" -a port -d 'ports: list, add, remove, watch'
 complete -c netjail -n "__netjail_at ''" -a import -d 'make a profile from a VPN provider\'s file'
 complete -c netjail -n "__netjail_at ''" -a export -d 'give a profile back as a wg-quick file'
 complete -c netjail -n "__netjail_at ''" -a profile -d 'profiles: add, show, edit, remove, validate'
@@ -125,6 +125,7 @@ complete -c netjail -n "__netjail_at ''" -a help -d 'explain a verb'
 complete -c netjail -n "__netjail_at port" -a list -d 'list a profile\'s ports, in and out'
 complete -c netjail -n "__netjail_at port" -a add -d 'let the host reach a service inside, or the other way round'
 complete -c netjail -n "__netjail_at port" -a remove -d 'close one'
+complete -c netjail -n "__netjail_at port" -a watch -d 'tell of the provider\'s port, or run a command on it'
 complete -c netjail -n "__netjail_at profile" -a add -d 'store a profile written by hand'
 complete -c netjail -n "__netjail_at profile" -a show -d 'print a profile, keys hidden'
 complete -c netjail -n "__netjail_at profile" -a edit -d 'change a profile in your editor'
@@ -255,6 +256,12 @@ complete -c netjail -n "__netjail_options 'port remove'" -l udp -d 'UDP in place
 complete -c netjail -n "__netjail_options 'port remove'" -l json -d 'print one line of JSON instead of text'
 complete -c netjail -n "__netjail_options 'port remove'" -s h -l help -d 'this text'
 complete -c netjail -n "__netjail_place 'port remove' 0" -a '(__netjail_profiles)'
+
+complete -c netjail -n "__netjail_options 'port watch'" -l once -d 'end after the first port'
+complete -c netjail -n "__netjail_options 'port watch'" -l outside -d 'run COMMAND outside the profile'
+complete -c netjail -n "__netjail_options 'port watch'" -l json -d 'print one line of JSON instead of text'
+complete -c netjail -n "__netjail_options 'port watch'" -s h -l help -d 'this text'
+complete -c netjail -n "__netjail_place 'port watch' 0" -a '(__netjail_profiles)'
 
 complete -c netjail -n "__netjail_options import" -l kind -x -a 'wireguard openvpn' -d 'of a directory or .zip that has both: which to take (default: what most are)'
 complete -c netjail -n "__netjail_options import" -l name -x -d 'the profile\'s name (default: the file\'s)'

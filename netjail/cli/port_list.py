@@ -6,6 +6,7 @@ from __future__ import annotations
 from netjail.cli.context import Context, Result
 from netjail.cli.output import Output, Text
 from netjail.cli.parser import VerbParser, profile_name
+from netjail.cli.port_watch import sentence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def parser() -> VerbParser:
         "[--json] PROFILE",
         "Lists the ports of a profile: where the host's programs reach a service inside (in), and\n"
         "where programs inside reach one of the host's (out), with how many connections there are\n"
-        "now and have been.",
+        "now and have been; and the port that the VPN's provider lends, where one is asked for.",
         examples=(("netjail port list lab", ""),),
     )
     parser.word("profile", metavar="PROFILE", type=profile_name, help="whose ports")
@@ -28,16 +29,19 @@ def parser() -> VerbParser:
 
 
 def execute(args: Namespace, context: Context) -> Result:
-    """{profile, state, ports: [...]} as the helper has it."""
+    """{profile, state, ports: [...], lent} as the helper has it."""
     return Result(context.call("port.list", "listing the ports", profile=args.profile))
 
 
 def render(data: dict[str, Any], output: Output) -> None:
     """A table, or what to do first."""
-    if not data["ports"]:
+    if data.get("lent"):
+        output.line(*sentence(data["profile"], data["lent"]))
+    elif not data["ports"]:
         output.line(
             f"{data['profile']} has no ports. `netjail port add --help` shows how to open one."
         )
+    if not data["ports"]:
         return
     output.table(
         ("WAY", "PROTOCOL", "LISTEN", "TO", "OPEN", "EVER", "NOTE"),

@@ -86,6 +86,7 @@ def brief(status: dict[str, Any], now: float) -> list[tuple[str, list[object]]]:
         ("endpoint", _endpoints(uplink)),
         ("handshake", _handshakes(status, now)),
         ("traffic", _traffic(status)),
+        ("provider's port", _lent(status)),
         ("programs", [str(count)] if count else ["none"]),
     ]
 
@@ -113,6 +114,7 @@ def full(status: dict[str, Any], now: float) -> list[tuple[str, list[object]]]:
         ("lease", _leases(status, now)),
         ("gives", _given(status, now)),
         ("ports", _ports(status)),
+        ("provider's port", _lent(status)),
         ("routes", list(status.get("routes") or ())),
         ("DNS", _dns(status.get("dns") or {})),
         ("neighbours", _neighbours(status)),
@@ -251,6 +253,19 @@ def _ports(status: dict[str, Any]) -> list[object]:
         text = f"{port['protocol']} {port['listen']} ({sides[0]}) to {port['to']} ({sides[1]}) "
         lines.append([text, Text(port["name"], "dim")])
     return lines
+
+
+def _lent(status: dict[str, Any]) -> list[object]:
+    lent = status.get("lent")
+    if not lent:
+        return []
+    if lent["port"] is None:
+        return [Text(f"none: {lent['text']}", "yellow")]
+    only = "" if len(lent["protocols"]) > 1 else f" ({lent['protocols'][0]} only)"
+    to = "" if lent["internal"] == lent["port"] else f" to {lent['internal']} inside"
+    where = f" of {lent['address']}" if lent["address"] else ""
+    tail = f"  by {lent['spoken']} from {lent['gateway']}"
+    return [[Text(str(lent["port"]), "bold"), f"{where}{to}{only}", Text(tail, "dim")]]
 
 
 def _neighbours(status: dict[str, Any]) -> list[object]:

@@ -41,6 +41,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("port list", "port_list", "list a profile's ports, in and out"),
             ("port add", "port_add", "let the host reach a service inside, or the other way round"),
             ("port remove", "port_remove", "close one"),
+            ("port watch", "port_watch", "tell of the provider's port, or run a command on it"),
         ),
     ),
     (

@@ -83,6 +83,7 @@ class BusFace:
         self._manager.adopted = lambda: self._views.all(shown)
         self._manager.listen(lambda entry: self._views.look([entry.name]))
         self._manager.files_changed = lambda name: self._views.look([name])
+        self._manager.lent_changed(lambda name: self._views.look([name]))
 
     def stop_listening(self) -> None:
         """Give the name back; calls that have arrived are answered."""

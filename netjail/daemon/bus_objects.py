@@ -195,3 +195,34 @@ class ProfileObject:
             reply.value(plain(result["text"]))
 
         self._ask(sender, reply, options, "profile.get", then, name=self._name)
+
+    def _Ports(self, sender: str, reply: Reply, options: Options) -> None:
+        def then(result: Result) -> None:
+            self._face.rows(reply, result["ports"])
+
+        self._ask(sender, reply, options, "port.list", then, profile=self._name)
+
+    def _AddPort(  # noqa: PLR0917 - as on the bus
+        self,
+        sender: str,
+        reply: Reply,
+        options: Options,
+        way: str,
+        protocol: str,
+        listen: str,
+        to: str,
+    ) -> None:
+        def then(result: Result) -> None:
+            reply.value(mapping(result["port"]))
+
+        params = {"way": way, "protocol": protocol, "listen": listen, "to": to or None}
+        self._ask(sender, reply, options, "port.add", then, profile=self._name, **params)
+
+    def _RemovePort(  # noqa: PLR0917
+        self, sender: str, reply: Reply, options: Options, way: str, protocol: str, listen: str
+    ) -> None:
+        def then(result: Result) -> None:
+            self._face.rows(reply, result["removed"])
+
+        params = {"way": way or None, "protocol": protocol, "listen": listen}
+        self._ask(sender, reply, options, "port.remove", then, profile=self._name, **params)

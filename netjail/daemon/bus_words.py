@@ -80,6 +80,9 @@ PROFILE_XML = f"""<node>
 {_method("Programs", "", "programs:aa{sv}")}
 {_method("Kill", "pids:au signal:u", "signalled:au")}
 {_method("Export", "", "text:s")}
+{_method("Ports", "", "ports:aa{sv}")}
+{_method("AddPort", "way:s protocol:s listen:s to:s", "port:a{sv}")}
+{_method("RemovePort", "way:s protocol:s listen:s", "removed:aa{sv}")}
 <signal name="Progress"><arg name="text" type="s"/></signal>
 {_property("Name", "s", "const")}
 {_property("Description", "s")}
@@ -96,6 +99,8 @@ PROFILE_XML = f"""<node>
 {_property("Sent", "t", "false")}
 {_property("Apps", "a(uus)", "false")}
 {_property("Health", "aa{sv}")}
+{_property("LentPort", "q")}
+{_property("LentAddress", "s")}
 </interface>
 </node>"""
 """Options besides the common one: Up `wait` d (seconds for the first handshake),
@@ -104,6 +109,8 @@ Down `kill` b;
 Launch `env` as, `directory` s, `umask` u, `wait` d.
 Check `echo` s, `echo_dns` s, `resolver` s (see netjail-check(1); nobody is asked without),
 `accept` as, `outside` s (what the caller's own probe said outside), `env` as.
+AddPort: an empty `to` is the port of `listen`; option `name` s. RemovePort: an empty `way` is
+either. LentPort is 0 while the provider lends none.
 Progress goes to the caller of a running method alone."""
 
 FLEETING = frozenset({"LastHandshake", "Received", "Sent", "Apps"})
@@ -183,6 +190,8 @@ def properties(status: dict[str, Any]) -> dict[str, Any]:
         "Sent": _count(status["sent"]),
         "Apps": [(each["pid"], each["uid"], plain(each["command"])) for each in status["programs"]],
         "Health": _health(status["state"], status["reason"]),
+        "LentPort": (status.get("lent") or {}).get("port") or 0,
+        "LentAddress": (status.get("lent") or {}).get("address") or "",
     }
 
 
@@ -204,6 +213,8 @@ def broken(entry: Entry, error: NetjailError) -> dict[str, Any]:
         "Received": 0,
         "Sent": 0,
         "Apps": [],
+        "LentPort": 0,
+        "LentAddress": "",
         "Health": [_item(error.code, "The profile cannot be used", text, "error")],
     }
 

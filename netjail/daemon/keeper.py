@@ -15,6 +15,7 @@ from typing import Protocol
 from netjail.daemon import log
 from netjail.daemon.filewatch import FileWatch
 from netjail.daemon.healer import Healer
+from netjail.daemon.lending import Lending
 from netjail.daemon.loop import Loop, Timer
 from netjail.daemon.rooms import Adopted, Process, Rooms, Say
 from netjail.daemon.state import Registry
@@ -34,7 +35,10 @@ IDLE_AGAIN_SECONDS = 10.0
 program end."""
 
 
-_LOST = {"ports": "the ports are closed until it is started again"}
+_LOST = {
+    "ports": "the ports are closed until it is started again",
+    "natpmp": "the provider's port is not renewed until it is started again",
+}
 """What is missing without a process, where that is not the way out."""
 
 
@@ -67,6 +71,7 @@ class Keeper:
         self._programs = Deaths(loop, self._program_ended)
         self._idle: dict[str, Timer] = {}
         self.healer = Healer(loop, workers, rooms, registry, self._repair_later)
+        self.lending = Lending(loop, rooms, workers)
         self.wake = Wake(loop, self.healer.woken)
         self._host = HostNetworks(loop, self._host_changed)
         self._host_busy = False
@@ -78,6 +83,7 @@ class Keeper:
         for timer in (*self._repairs.values(), *self._idle.values()):
             timer.cancel()
         self.healer.stop()
+        self.lending.stop()
         self.wake.close()
         self._host.close()
 
@@ -138,6 +144,7 @@ class Keeper:
         if self._registry.get(name).live:
             return  # brought up again since
         self._unwatch(name)
+        self.lending.changed(name)
         self.healer.gone(name)
         self._delays.pop(name, None)
         self._up_at.pop(name, None)
@@ -193,7 +200,7 @@ class Keeper:
     # Leases ------------------------------------------------------------------------------------
 
     def _follow_files(self, name: str) -> None:
-        """Watch what the jail's DHCP clients write, and read what is there already."""
+        """Watch what the jail's processes write, and read what is there already."""
 
         def look() -> None:
             paths = self._rooms.engine.follows(name)
@@ -218,6 +225,11 @@ class Keeper:
             self._following.discard(name)
             if self._ended or not self._registry.get(name).live:
                 return
+            said = self._rooms.engine.lent_anew(name)
+            if said is not None:
+                log.info(f"{name}: {said}")
+                self.healer.journal.say(name, said)
+            self._loop.call_soon(partial(self.lending.changed, name))
             if self._rooms.engine.follow(name):
                 log.info(f"{name}: its lease has changed")
                 self.healer.journal.say(name, "its DHCP lease has changed")

@@ -262,6 +262,13 @@ METHODS: dict[str, Method] = {
             "name": Param(_short, default=""),
         },
     ),
+    "port.lent": Method(
+        {
+            "profile": Param(_profile),
+            "known": Param(_text, default=""),
+            "wait": Param(_seconds, default=0.0),
+        }
+    ),
     "port.remove": Method(
         {
             "profile": Param(_profile),

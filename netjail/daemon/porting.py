@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from netjail.daemon.call import Call, Result
@@ -24,6 +25,7 @@ class Porting:
     _keeper: Keeper
     registry: Registry
     _in_turn: Callable[[Call, Sequence[str], Callable[[Turn], Result]], None]
+    _finish: Callable[[Call, Result], None]
 
     def _begin_port_add(self, call: Call, profile: str, **words: Any) -> None:
         def add(_turn: Turn) -> Result:
@@ -58,6 +60,13 @@ class Porting:
             return {"profile": profile, "removed": [row_of(port, None) for port in doomed]}
 
         self._in_turn(call, [profile], remove)
+
+    def _begin_port_lent(self, call: Call, profile: str, known: str, wait: float) -> None:
+        self._keeper.lending.ask(profile, known, wait, partial(self._finish, call))
+
+    def lent_changed(self, listener: Callable[[str], None]) -> None:
+        """Have it told of which profile the provider's port may be another."""
+        self._keeper.lending.listener = listener
 
     def _must_be_up(self, profile: str) -> None:
         if not self.registry.get(profile).usable:

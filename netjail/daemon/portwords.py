@@ -54,11 +54,14 @@ def row_of(port: Port, live: LivePort | None) -> dict[str, Any]:
 
 
 def listing(rooms: Rooms, registry: Registry, profile: str) -> dict[str, Any]:
-    """{profile, state, ports}: of a jail that is up those that it has, else those of its file."""
+    """{profile, state, ports, lent}: of a jail that is up those that it has, else those of its
+    file; `lent`: the port that the provider lends, null where none is asked for."""
     entry = registry.get(profile)
     live = rooms.engine.ports(profile) if entry.live else None
     if live is not None:
         rows = [row_of(each.port, each) for each in live]
     else:
         rows = [row_of(port, None) for port in rooms.store.load(profile).ports]
-    return {"profile": profile, "state": entry.state, "ports": rows}
+    lent = rooms.engine.lent(profile) if live is not None else None
+    found = None if lent is None else lent.as_dict()
+    return {"profile": profile, "state": entry.state, "ports": rows, "lent": found}

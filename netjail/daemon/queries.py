@@ -310,6 +310,7 @@ def _wanted_status(entry: Entry, profile: Profile | None) -> dict[str, Any]:
             for link in (profile.links if profile is not None else ())
         ],
         "ports": [port._asdict() for port in (profile.ports if profile is not None else ())],
+        "lent": None,
         "programs": [],
         "processes": [],
     }

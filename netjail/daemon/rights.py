@@ -81,6 +81,7 @@ class Rights:
             "kill": self._kill,
             "capture": self._capture,
             "port.list": self._look,
+            "port.lent": self._look,
             "port.add": self._port_add,
             "port.remove": self._port,
             "profile.add": self._add,

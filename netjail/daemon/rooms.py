@@ -74,6 +74,10 @@ class LivePort(Protocol):
     def added(self) -> bool: ...
 
 
+class Lent(Protocol):
+    def as_dict(self) -> dict[str, Any]: ...
+
+
 class Step(Protocol):
     def describe(self) -> tuple[str, str | None]: ...
 
@@ -164,6 +168,14 @@ class Engine(Protocol):
 
     def lost(self, name: str) -> str | None:
         """What of the host's a jail has lost that it stood on, as a sentence."""
+        ...
+
+    def lent(self, name: str) -> Lent | None:
+        """The provider's port; None: the jail does not ask for one, or is not up."""
+        ...
+
+    def lent_anew(self, name: str) -> str | None:
+        """Make the provider's port known to programs; what has happened to it, as a sentence."""
         ...
 
     def follows(self, name: str) -> Sequence[str]:

@@ -11,7 +11,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 
-from netjail.engine import following, healing, record, wg
+from netjail.engine import borrowed, following, healing, record, wg
 from netjail.engine.clientanswers import ClientAnswers
 from netjail.engine.context import Context
 from netjail.engine.liveness import Liveness, Look, doubt, judge
@@ -20,6 +20,7 @@ from netjail.engine.record import Record, Records
 from netjail.engine.tunnels import Tunnels
 from netjail.profile.model import Place, Profile
 from netjail.uplinks.wanted import WireGuardDevice
+from netjail.uplinks.wanted_ports import BorrowedPort
 
 Progress = Callable[[str], None]
 
@@ -37,6 +38,7 @@ class Answers(PortAnswers):
 
     def __init__(self) -> None:
         self._looking = threading.Lock()
+        self._lent = {}
         self._traffic: dict[str, Liveness] = {}
         self._good: dict[str, dict[str, str]] = {}
         """By profile and public key: the endpoint that answered last."""
@@ -46,8 +48,19 @@ class Answers(PortAnswers):
         """For the drivers of a jail's resources."""
 
     def wait_answer(self, name: str, seconds: float, progress: Progress = _silent) -> bool | None:
-        """Wait for the first handshake of a tunnel, or for an address by DHCP. None where there is
-        nothing to wait for."""
+        """Wait for the first handshake of a tunnel, or for an address by DHCP; then a moment for
+        the provider's port. None where there is nothing to wait for."""
+        answered = self._wait_tunnel(name, seconds, progress)
+        if answered and seconds > 0:
+            self._wait_lent(name, seconds, progress)
+        return answered
+
+    def _forget_answers(self, name: str) -> None:
+        self._traffic.pop(name, None)
+        self._lent.pop(name, None)
+        self._clients.forget(name)
+
+    def _wait_tunnel(self, name: str, seconds: float, progress: Progress) -> bool | None:
         if self._clients.has(name):
             return self._clients.wait(name, seconds, progress)
         found = self._records.get(name)
@@ -147,7 +160,8 @@ class Answers(PortAnswers):
     def follows(self, name: str) -> list[str]:
         """Files that grow when there is something to `follow`."""
         found = self._records.get(name)
-        return [] if found is None else following.sources(found)
+        own = [borrowed.state_file(name)] if found and found.find(BorrowedPort) else []
+        return own if found is None else own + following.sources(found)
 
     def follow(self, name: str) -> bool:
         """Take up what the jail's DHCP clients have to say. Whether anything has changed. An

@@ -142,6 +142,7 @@ class Engine(Answers):
 
     def _adopt(self, found: Record) -> Adopted:
         clients.adopt(self._context(found, _silent))
+        self.lent_anew(found.profile)  # which is no news
         missing = self._missing(found)
         reason = None
         if missing:
@@ -331,8 +332,7 @@ class Engine(Answers):
         """Nothing of the jail is left but its record."""
         self._records.forget(name)
         self._subnets.release(name)
-        self._traffic.pop(name, None)
-        self._clients.forget(name)
+        self._forget_answers(name)
         held = self._held.pop(name, None)
         if held is not None:
             os.close(held)

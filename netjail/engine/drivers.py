@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from netjail.engine import (
+    borrowed,
     bridge,
     clients,
     device,
@@ -55,7 +56,7 @@ from netjail.uplinks.wanted_links import (
     SwitchPort,
     SwitchUplink,
 )
-from netjail.uplinks.wanted_ports import PortSet
+from netjail.uplinks.wanted_ports import BorrowedPort, PortSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,7 @@ _DRIVERS: dict[type, Driver] = {
     Station: Driver(lan.station_present, lan.apply_station, lan.undo_station),
     DhcpClient: Driver(dhcp.present, dhcp.apply, dhcp.undo),
     PortSet: Driver(portset.present, portset.apply, portset.undo),
+    BorrowedPort: Driver(borrowed.present, borrowed.apply, borrowed.undo),
     VpnClient: Driver(clients.present, clients.apply, clients.undo),
 }
 

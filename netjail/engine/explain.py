@@ -33,7 +33,7 @@ from netjail.uplinks.wanted_links import (
     SwitchPort,
     SwitchUplink,
 )
-from netjail.uplinks.wanted_ports import PortSet
+from netjail.uplinks.wanted_ports import BorrowedPort, PortSet
 
 _UNDO = {
     Netns: "remove the network namespace",
@@ -54,6 +54,7 @@ _UNDO = {
     DhcpPort: "unplug the DHCP server from the switch",
     DhcpServer: "stop the DHCP server",
     PortSet: "close its ports",
+    BorrowedPort: "give the provider's port back",
 }
 
 
@@ -122,6 +123,8 @@ def _making(resource: Resource) -> tuple[str, list[str]]:
             return _client(resource)
         case PortSet():
             return explain_ports.making(resource)
+        case BorrowedPort():
+            return explain_ports.borrowing(resource)
         case AdoptedNetns() | HostDevice() | ChildLink() | BridgePort() | Station() | DhcpClient():
             return explain_lan.making(resource)
         case _:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from netjail.profile import portchecks
 from netjail.profile.model import Port
-from netjail.uplinks.wanted_ports import PortSet
+from netjail.uplinks.wanted_ports import BorrowedPort, PortSet
 
 
 def making(wanted: PortSet) -> tuple[str, list[str]]:
@@ -28,6 +28,16 @@ def sentences(wanted: PortSet | None) -> tuple[str, ...]:
         else:
             found.append(f"{port.protocol} {port.listen} leads to the host's {port.to}{name}")
     return tuple(found)
+
+
+def borrowing(wanted: BorrowedPort) -> tuple[str, list[str]]:
+    """(sentence, commands): the same by natpmpc(1), which it takes again every half minute."""
+    gateway = f" -g {wanted.gateway}" if wanted.gateway else ""
+    inside = f"ip netns exec {wanted.netns}"
+    port = wanted.port or 0
+    return "borrow a port of the provider's, by NAT-PMP or PCP, and keep it", [
+        f"{inside} natpmpc{gateway} -a 1 {port} {protocol} 60" for protocol in ("tcp", "udp")
+    ]
 
 
 def _socat(netns: str, port: Port) -> str:

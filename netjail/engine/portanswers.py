@@ -7,14 +7,23 @@ from abc import abstractmethod
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
-from netjail.engine import portfile, portset, record
+from netjail import names
+from netjail.engine import borrowed, portfile, portset, record
+from netjail.engine.borrowed import Lent
 from netjail.engine.context import Context
 from netjail.engine.process import Process
 from netjail.engine.record import Record, Records
 from netjail.errors import NetjailError
 from netjail.profile import ports
 from netjail.profile.model import Port
-from netjail.uplinks.wanted_ports import PortSet
+from netjail.uplinks.wanted_ports import BorrowedPort, PortSet
+
+_LEND_SECONDS = 2.0
+"""That a server which answers takes at most, by which the first programs wait for its port."""
+
+
+def _log_of(name: str) -> str:
+    return f"{names.jail_dir(name)}/{borrowed.NAME}.log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +41,8 @@ class PortAnswers:
     """What `answers.Answers` is besides."""
 
     _records: Records
+    _lent: dict[str, Lent]
+    """What was said last of the provider's ports, by profile."""
 
     @abstractmethod
     def _context(self, found: Record, progress: Callable[[str], None]) -> Context:
@@ -56,6 +67,31 @@ class PortAnswers:
             now, ever = counts.get(ports.key(port), (None, None))
             rows.append(LivePort(port, now, ever, ports.key(port) in added))
         return rows
+
+    def lent(self, name: str) -> Lent | None:
+        """What the provider lends; None: the jail does not ask, or there is none."""
+        return borrowed.read(name) if self._borrows(name) else None
+
+    def lent_anew(self, name: str) -> str | None:
+        """Make known to programs what the provider lends. A sentence where it has changed since
+        the last time."""
+        if not self._borrows(name):
+            self._lent.pop(name, None)
+            return None
+        now = borrowed.publish(name, _log_of(name))
+        before = self._lent.get(name, borrowed.NOTHING)
+        self._lent[name] = now
+        return borrowed.sentence(before, now)
+
+    def _wait_lent(self, name: str, seconds: float, progress: Callable[[str], None]) -> None:
+        """For those who start a program as soon as the jail is up."""
+        if self._borrows(name) and borrowed.publish(name, _log_of(name)).port is None:
+            progress("waiting for the provider's port")
+            borrowed.wait(name, _log_of(name), min(seconds, _LEND_SECONDS))
+
+    def _borrows(self, name: str) -> bool:
+        found = self._records.get(name)
+        return found is not None and found.state == record.UP and bool(found.find(BorrowedPort))
 
     def change_ports(
         self, name: str, add: Collection[Port] = (), remove: Collection[Port] = ()

@@ -39,9 +39,9 @@ _BACKLOG = 128
 _ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
-def _user(profile: str) -> int:
+def user_of(profile: str, first: int = _USERS) -> int:
     """Nobody else's number; nobody's, where the user namespace of a container lacks it."""
-    user = _USERS | zlib.crc32(profile.encode()) & 0x3FFFFF
+    user = first | zlib.crc32(profile.encode()) & 0x3FFFFF
     return user if _mapped(user) else _NOBODY
 
 
@@ -56,7 +56,7 @@ def _mapped(user: int) -> bool:
 
 def _argv(wanted: PortSet) -> list[str]:
     program = os.path.join(os.path.dirname(os.path.abspath(netjail.ports.__file__)), "forwarder.py")
-    user = str(_user(wanted.profile))
+    user = str(user_of(wanted.profile))
     return [sys.executable, "-I", "-S", program, wanted.profile, wanted.netns, user]
 
 
@@ -207,7 +207,7 @@ def undo(wanted: PortSet, context: Context) -> None:
     """End it. Idempotent."""
     argv = _argv(wanted)
     running = context.record.process(NAME) or process.find(
-        [os.path.basename(argv[0]), *argv[1:]], NAME, _user(wanted.profile)
+        [os.path.basename(argv[0]), *argv[1:]], NAME, user_of(wanted.profile)
     )
     if running is not None:
         process.stop(running)

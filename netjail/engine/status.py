@@ -7,7 +7,16 @@ import socket
 from typing import Any
 
 from netjail import names
-from netjail.engine import dhcpserver, hostdns, ns, status_lan, toldfile, view, wg
+from netjail.engine import (
+    borrowed,
+    dhcpserver,
+    hostdns,
+    ns,
+    status_lan,
+    toldfile,
+    view,
+    wg,
+)
 from netjail.engine.netlink import NetlinkError, Socket
 from netjail.engine.process import Process
 from netjail.engine.record import UP, Record, Records
@@ -33,7 +42,7 @@ from netjail.uplinks.wanted import (
     WireGuardDevice,
 )
 from netjail.uplinks.wanted_links import CrossLink, SwitchPort
-from netjail.uplinks.wanted_ports import PortSet
+from netjail.uplinks.wanted_ports import BorrowedPort, PortSet
 
 NUD = {
     0x01: "INCOMPLETE", 0x02: "REACHABLE", 0x04: "STALE", 0x08: "DELAY", 0x10: "PROBE",
@@ -62,12 +71,15 @@ def read(record: Record | None, profile: Profile | None, jails: Records) -> dict
         "leases": [],
         "given": [],
         "ports": [],
+        "lent": None,
     }
     if record is None or not up:
         return result
     result["processes"] = [{"name": p.name, "pid": p.pid} for p in record.processes if p.alive()]
     wanted: PortSet | None = record.find(PortSet)
     result["ports"] = [Port(*p)._asdict() for p in wanted.ports] if wanted is not None else []
+    if record.find(BorrowedPort) is not None:
+        result["lent"] = borrowed.read(record.profile).as_dict()
     files = record.find(Files)
     servers, search = hostdns.parse(_text(f"{names.view_dir(record.profile)}/dns/resolv.conf"))
     result["dns"].update(servers=list(servers), search=list(search), origin=files.origin)

@@ -15,6 +15,7 @@ from netjail.engine import doors, files, mounts
 from netjail.engine.record import Record
 from netjail.errors import NetjailError
 from netjail.uplinks.wanted import Files
+from netjail.uplinks.wanted_ports import BorrowedPort
 
 _HOSTS_SOURCES = frozenset({"files", "dns", "myhostname"})
 """What may answer for host names inside: the rest asks a daemon of the host over a socket."""
@@ -138,6 +139,7 @@ def enter_text(made: Record, identity: tuple[int, int]) -> str:
         ("profile", made.profile),
         ("stop", made.stop),
         *([("filter", "session-bus")] if made.filtered else []),
+        *([("port", names.port_file(made.profile))] if made.find(BorrowedPort) else []),
         ("net", f"{names.NETNS_DIR}/{made.netns}", str(identity[0]), str(identity[1])),
         ("etc", f"{base}/etc"),
         *(("hide", path, f"{base}/{shown}") for path, shown, _ in doors.DOORS),

@@ -177,10 +177,12 @@ def _run(order: "Order", word: int, sock: "_socket.socket", around: Surroundings
         _await(sock)
     # LD_PRELOAD and its kind are the user's own business: nothing of the environment has been
     # ours so far. It comes with execve(2), when the process is the user's already.
-    argv = order["argv"]
-    enter.execute(
-        names.bus_filter(plan.name, argv) if plan.filtered else argv, _environment(order["env"])
-    )
+    argv, env = order["argv"], _environment(order["env"])
+    if plan.port:
+        rare.tell_port(plan.port, env)
+    else:
+        env.pop(enter.PORT, None)
+    enter.execute(names.bus_filter(plan.name, argv) if plan.filtered else argv, env)
 
 
 def _await(sock: "_socket.socket") -> None:

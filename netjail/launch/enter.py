@@ -49,6 +49,9 @@ _SYS_MOUNTS = (
 
 _ENOENT, _ENOEXEC, _EACCES, _EINVAL = 2, 8, 13, 22
 _SHELL = b"/bin/sh"
+PORT = b"NETJAIL_PORT"
+"""The variable that holds the provider's port. That of another jail, from which somebody starts a
+program in this one, is nothing to it."""
 _DEFAULT_PATH = b"/bin:/usr/bin"
 """Where execvp(3) looks when there is no PATH."""
 
@@ -56,7 +59,9 @@ _DEFAULT_PATH = b"/bin:/usr/bin"
 class Enter:
     """What an `enter` file says, and the shared lock on it (a close-on-exec descriptor)."""
 
-    __slots__ = ("dev", "etc", "filtered", "hides", "ino", "keeps", "lock", "name", "net", "stop")
+    __slots__ = (
+        *("dev", "etc", "filtered", "hides", "ino", "keeps", "lock", "name", "net", "port", "stop"),
+    )
 
     def __init__(self, name: str, lock: int) -> None:
         self.name = name
@@ -68,6 +73,8 @@ class Enter:
         self.etc = ""
         self.filtered = False
         """Whether programs see the session bus through a filter; see netjail.desktop.busfilter."""
+        self.port = ""
+        """The file with the port that the provider lends, where the profile asks for one."""
         self.hides: list[tuple[str, str]] = []
         """(what is hidden, what is seen in its place)"""
         self.keeps: list[str] = []
@@ -173,6 +180,8 @@ def parse_enter(name: str, text: str, lock: int) -> Enter:
                 (plan.etc,) = values
             elif key == "stop":
                 (plan.stop,) = values
+            elif key == "port":
+                (plan.port,) = values
             elif key == "filter":
                 plan.filtered = values == ["session-bus"]
             elif key == "profile":
@@ -467,6 +476,10 @@ def start(
     enter(plan)
     if inside is not None:
         inside()
+    if plan.port:
+        _rare().tell_port(plan.port, env)
+    else:
+        env.pop(PORT, None)
     if identity is not None:
         identities.drop(identity)
     try:

@@ -46,6 +46,21 @@ def outside_of_chroot(act: Callable[[], None]) -> None:
             posix.close(fd)
 
 
+def tell_port(path: str, env: dict[bytes, bytes]) -> None:
+    """Set NETJAIL_PORT to what stands in the file at `path`, and NETJAIL_PORT_FILE to the path; a
+    running program learns of a change by the file alone. No file: there is no port just now."""
+    env[b"NETJAIL_PORT_FILE"] = path.encode()
+    env.pop(b"NETJAIL_PORT", None)
+    try:
+        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NOFOLLOW)
+    except OSError:
+        return
+    port = posix.read(fd, 16).strip()
+    posix.close(fd)
+    if port.isdigit():
+        env[b"NETJAIL_PORT"] = port
+
+
 def uncover_etc(source: str) -> None:
     """Take the overlay of another jail away, when called inside one: overlays stack only twice."""
     fd = posix.open("/proc/self/mountinfo", posix.O_RDONLY | posix.O_CLOEXEC)

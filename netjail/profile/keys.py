@@ -14,7 +14,7 @@ from netjail.profile.key import Key, KeySet, Type, choice
 from netjail.profile.lankeys import LAN, LAN_JAIL_IFS, LAN_KEYS, LAN_KINDS
 from netjail.profile.linkkeys import LINK_KEYS
 from netjail.profile.placekeys import POOLED, place_keys
-from netjail.profile.portkeys import PORT_KEYS
+from netjail.profile.portkeys import PORT_KEYS, natpmp_keys
 from netjail.profile.shaping import SHAPE_KEYS
 from netjail.profile.tunnelkeys import TUNNEL_KEYS
 
@@ -189,6 +189,7 @@ _OWN_KEYS: tuple[Key, ...] = (
         default="`true`",
     ),
     *TUNNEL_KEYS,
+    *natpmp_keys(_TUNNELS),
     Key(
         "uplink.peer.public_key",
         SECRET_KEY,
@@ -282,7 +283,6 @@ SECTIONS = {
 """Tables, by dotted name, with how they are written."""
 
 LATER = {
-    "uplink.natpmp": "a port of the VPN provider's, asked for by NAT-PMP or PCP",
     "dhcp": "a DHCP server of netjail's",
 }
 """Top-level keys that are recognised and refused with "not yet", with what they will be."""

@@ -338,6 +338,15 @@ class Port(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class NatPmp:
+    """A port of the provider's is asked for by NAT-PMP or PCP. `gateway` None: found out inside;
+    `port`: where it leads to in the jail, None: the same as outside."""
+
+    gateway: Address | None = None
+    port: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Isolation:
     """What programs get besides the network. `dbus`: the session bus through a filter."""
 
@@ -358,6 +367,7 @@ class Profile:
     autostart: bool = False
     isolation: Isolation = Isolation()
     ports: tuple[Port, ...] = ()
+    natpmp: NatPmp | None = None
 
     @property
     def through(self) -> str | None:

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 
 from netjail.profile import checks
 from netjail.profile.checks import Bad
-from netjail.profile.model import Port
+from netjail.profile.model import Address, Port
 
 LOCALHOST = "localhost"
 LOOPBACKS = ("127.0.0.1", "::1")
@@ -110,6 +110,14 @@ def addresses(text: str) -> tuple[tuple[str, int], ...]:
     """All that a name like localhost:80 stands for."""
     host, port = split(text)
     return tuple((each, port) for each in (LOOPBACKS if host == LOCALHOST else (host,)))
+
+
+def gateway(value: object) -> Address:
+    """Who may lend a port."""
+    found = checks.dns_server(value)
+    if found.is_loopback:
+        raise Bad("is the jail's own loopback")
+    return found
 
 
 def harmless(port: Port, lowest: int = LOWEST) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 from netjail.profile import checks
 from netjail.profile.checks import Bad
-from netjail.profile.model import Port
+from netjail.profile.model import NatPmp, Port
 from netjail.profile.portchecks import (
     LOCALHOST,
     UNIX,
@@ -25,10 +25,13 @@ from netjail.profile.portchecks import (
     target,
     target_outside,
 )
+from netjail.profile.portkeys import natpmp_keys
 from netjail.profile.tables import Path, Report, Values, table
 
 MOST = 64
 """Ports of one profile, both ways together."""
+NATPMP = {key.leaf: key for key in natpmp_keys(())}
+"""Keys of [uplink] that are read here."""
 _WAYS = {"forward": "[[forward]]", "expose": "[[expose]]"}
 
 
@@ -132,6 +135,28 @@ def dump(ports: tuple[Port, ...], way: str) -> list[dict[str, Any]]:
 def _short(text: str) -> str | int:
     host, port = split(text)
     return port if host == LOCALHOST else text
+
+
+def read_natpmp(raw: Mapping[str, Any], report: Report) -> NatPmp | None:
+    """What an [uplink] whose keys are good says of a port of the provider's."""
+    values = {leaf: NATPMP[leaf].type.read(raw[leaf]) for leaf in NATPMP if leaf in raw}
+    if not values.pop("natpmp", False):
+        for leaf in values:
+            report.problem(("uplink", leaf), "is of no use without natpmp = true")
+        return None
+    return NatPmp(values.get("natpmp_gateway"), values.get("natpmp_port"))
+
+
+def dump_natpmp(natpmp: NatPmp | None) -> dict[str, Any]:
+    """Its keys of [uplink]."""
+    if natpmp is None:
+        return {}
+    row: dict[str, Any] = {"natpmp": True}
+    if natpmp.gateway is not None:
+        row["natpmp_gateway"] = str(natpmp.gateway)
+    if natpmp.port is not None:
+        row["natpmp_port"] = natpmp.port
+    return row
 
 
 def key(port: Port) -> tuple[str, str, str]:

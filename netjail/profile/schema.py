@@ -383,6 +383,9 @@ def read_profile(name: str, raw: Mapping[str, Any], report: Report) -> Profile |
             report.problem(("uplink", "through"), "is this profile itself")
     elif "uplink" not in raw:
         report.problem(("uplink",), "is missing; every profile has one [uplink] with a kind")
+    natpmp = None
+    if uplink is not None and raw_uplink is not None:
+        natpmp = ports.read_natpmp(raw_uplink, report)
     found_links = links.read_links(name, raw.get("link", []), kind, report)
     fixed = isinstance(uplink, Lan) and not uplink.dhcp
     dns = _dns(subtable(raw, "dns", report), kind, report, fixed)
@@ -412,4 +415,5 @@ def read_profile(name: str, raw: Mapping[str, Any], report: Report) -> Profile |
         autostart=values.get("autostart", False),
         isolation=Isolation(dbus=isolation.get("dbus", False)),
         ports=found_ports,
+        natpmp=natpmp,
     )

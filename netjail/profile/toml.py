@@ -113,7 +113,7 @@ def dump(profile: Profile) -> str:
 
 def _uplink(profile: Profile) -> dict[str, Any]:
     uplink = profile.uplink
-    raw: dict[str, Any] = {"kind": uplink.kind}
+    raw: dict[str, Any] = {"kind": uplink.kind, **ports.dump_natpmp(profile.natpmp)}
     if isinstance(uplink, WireGuard):
         raw["private_key"] = uplink.private_key
         raw["address"] = [str(a) for a in uplink.addresses]

@@ -78,7 +78,11 @@ def openconnect(values: Values) -> OpenConnect:
 
 
 def _given(values: Values) -> dict[str, Any]:
-    given = {name: value for name, value in values.items() if name != "kind"}
+    given = {
+        name: value
+        for name, value in values.items()
+        if name != "kind" and not name.startswith("natpmp")  # the profile's, as of any kind
+    }
     entries = given.pop("dns", ())
     given["dns_servers"] = tuple(e for e in entries if not isinstance(e, str))
     given["dns_search"] = tuple(e for e in entries if isinstance(e, str))

@@ -20,6 +20,7 @@ from netjail.profile.model import (
     WireGuard,
 )
 from netjail.uplinks import (
+    borrowed,
     bridge,
     device,
     ipvlan,
@@ -74,6 +75,7 @@ def describe(profile: Profile, facts: Facts) -> tuple[Resource, ...]:
         *own,
         *further,
         *portset.describe(profile, facts),
+        *borrowed.describe(profile),
     )
 
 

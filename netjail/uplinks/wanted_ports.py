@@ -15,5 +15,16 @@ class PortSet:
     ports: tuple[tuple[str, ...], ...]
 
 
-PortResource = PortSet
-KINDS = (PortSet,)
+@dataclass(frozen=True, slots=True)
+class BorrowedPort:
+    """A port of the provider's, by NAT-PMP or PCP. `gateway`: who lends it, empty: found out
+    inside; `port`: the internal one, 0: the same as the external."""
+
+    profile: str
+    netns: str
+    gateway: str
+    port: int
+
+
+PortResource = PortSet | BorrowedPort
+KINDS = (PortSet, BorrowedPort)

@@ -47,6 +47,15 @@ LISTED = {
     "reason": MAYBE_TEXT,
     "since": MAYBE_NUMBER,
 }
+LENT = {
+    "port": (int, type(None)),
+    "internal": (int, type(None)),
+    "protocols": [TEXT],
+    "address": MAYBE_TEXT,
+    "gateway": MAYBE_TEXT,
+    "spoken": MAYBE_TEXT,
+    "text": MAYBE_TEXT,
+}
 STATUS = {
     **LISTED,
     "netns": MAYBE_TEXT,
@@ -77,6 +86,7 @@ STATUS = {
     "neighbours": [
         {"address": TEXT, "lladdr": MAYBE_TEXT, "interface": TEXT, "state": TEXT},
     ],
+    "lent": LENT,
     "links": [
         {
             "interface": TEXT,
@@ -288,7 +298,8 @@ CONTRACT: dict[str, Any] = {
     "profile show": {"profile": TEXT, "text": TEXT},
     "profile edit": {"profile": TEXT, "changed": FLAG, "warnings": [TEXT]},
     "profile remove": {"removed": [TEXT]},
-    "port list": {"profile": TEXT, "state": TEXT, "ports": [PORT]},
+    "port list": {"profile": TEXT, "state": TEXT, "ports": [PORT], "lent": LENT},
+    "port watch": {"profile": TEXT, "lent": LENT, "status": (int, type(None))},
     "port add": {"profile": TEXT, "port": PORT, "changed": FLAG},
     "port remove": {"profile": TEXT, "removed": [PORT]},
     "switch list": {
@@ -416,6 +427,7 @@ def files(
         "profile.check": {"warnings": []},
         "profile.remove": {},
         "port.list": sample(CONTRACT["port list"]),
+        "port.lent": {"profile": "vpn", "lent": sample(LENT), "known": "x"},
         "port.add": sample(CONTRACT["port add"]),
         "port.remove": sample(CONTRACT["port remove"]),
         "switch.list": sample(CONTRACT["switch list"]),
@@ -464,6 +476,7 @@ def files(
         "profile remove": ["vpn"],
         "profile validate": [str(toml)],
         "port list": ["vpn"],
+        "port watch": ["--once", "vpn"],
         "port add": ["vpn", "9091"],
         "port remove": ["vpn", "9091"],
         "switch list": [],
@@ -506,7 +519,7 @@ OWN = ("profile validate", "lab validate", "setup", "apps")
 def test_error(verb: str, files: dict[str, list[str]], cli) -> None:
     error = NetjailError("no-helper", "It is\x1b gone.", None, ("a", "b"))
     cli.client.answers = dict.fromkeys(cli.client.answers, error)
-    whole = verb in {"capture", "port add", "port remove", "use"}
+    whole = verb in {"capture", "port add", "port remove", "port watch", "use"}
     words = files[verb] if whole else files[verb][:1]
     assert cli(*verb.split(" "), *words, "--json") == 1
     assert cli.out.count("\n") == 1

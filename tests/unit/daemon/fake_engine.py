@@ -98,6 +98,8 @@ class FakeEngine:
     gone: dict[str, str] = field(default_factory=dict)
     ways: dict[str, str | None] = field(default_factory=dict)
     files: dict[str, list[str]] = field(default_factory=dict)
+    lends: dict[str, Any] = field(default_factory=dict)
+    news: dict[str, str] = field(default_factory=dict)
     down_seconds: float = 0.0
     logins: dict[str, Any] = field(default_factory=dict)
     troubles: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -142,6 +144,12 @@ class FakeEngine:
         if answer is False:
             time.sleep(seconds)
         return answer
+
+    def lent(self, name: str) -> Any:
+        return self.lends.get(name)
+
+    def lent_anew(self, name: str) -> str | None:
+        return self.news.pop(name, None)
 
     def listen(self, changed: Any) -> None:
         self.changed = changed

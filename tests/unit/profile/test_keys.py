@@ -18,6 +18,7 @@ from netjail.profile.model import (
     Ipvlan,
     Link,
     Macvlan,
+    NatPmp,
     NoUplink,
     OpenConnect,
     OpenVpn,
@@ -43,7 +44,7 @@ def test_every_field_of_the_model_has_a_key() -> None:
     def leaves(section: str, kind: str | None = None) -> set[str]:
         return set(keys.leaves(section, kind))
 
-    assert leaves("") - {"version"} == fields(Profile) - {"name", "links", "ports"} | {
+    assert leaves("") - {"version"} == fields(Profile) - {"name", "links", "ports", "natpmp"} | {
         "link",
         "forward",
         "expose",
@@ -56,14 +57,18 @@ def test_every_field_of_the_model_has_a_key() -> None:
     assert leaves("uplink", "none") - {"kind"} == fields(NoUplink)
     renamed = {"addresses": "address", "peers": "peer", "dns_servers": "dns", "dns_search": "dns"}
     renamed["places"] = "place"
-    assert leaves("uplink", "wireguard") - {"kind"} == {
+    of_ports = {"natpmp", *(f"natpmp_{f}" for f in fields(NatPmp))}
+    assert leaves("uplink", "wireguard") - {"kind"} - of_ports == {
         renamed.get(f, f) for f in fields(WireGuard)
     }
     for cls in (Device, Macvlan, Ipvlan, Bridge, SwitchUplink, ForeignNetns):
         names = {{"addresses": "address", "gateways": "gateway"}.get(f, f) for f in fields(cls)}
         assert leaves("uplink", cls.kind) - {"kind"} == names - {"dhcp"}
     for kind, cls in (("openvpn", OpenVpn), ("openconnect", OpenConnect)):
-        assert leaves("uplink", kind) - {"kind"} == {renamed.get(f, f) for f in fields(cls)}
+        assert leaves("uplink", kind) - {"kind"} - of_ports == {
+            renamed.get(f, f) for f in fields(cls)
+        }
+        assert of_ports <= leaves("uplink", kind)
     assert leaves("uplink.peer") == fields(Peer)
     assert leaves("dns") == fields(Dns)
 
