@@ -16,6 +16,7 @@ from xdg import BaseDirectory, Locale
 
 from netjail.desktop import entrycache, quick, rewrite
 from netjail.desktop.entry import Action, Entry, Skipped
+from netjail.desktop.quick import boolean, localised, string, strings
 from netjail.errors import NetjailError
 
 TYPE_CHECKING = False
@@ -120,7 +121,7 @@ def _read(
     state = None
     try:
         text, found = quick.load(path)
-        state = _state(found)
+        state = (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
         return state, _entry(path, name, quick.parse(text, wanted), wanted)
     except quick.MalformedError as error:
         return state, Skipped(path, str(error))
@@ -132,15 +133,16 @@ def _state(found: os.stat_result) -> entrycache.State:
 
 def _entry(path: str, name: str, groups: dict[str, dict[str, str]], wanted: quick.Wanted) -> Entry:
     main = groups[quick.MAIN]
-    # Most keys are in few files: what is not there is not taken for a text first.
-    text = {key: quick.string(main[key]) for key in _TEXTS & main.keys()}.get
-    true = {key for key in _SWITCHES & main.keys() if quick.boolean(main[key])}
-    lists = {key: quick.strings(main[key]) for key in _LISTS & main.keys()}
-    dbus = "DBusActivatable" in true
-    title = quick.localised(main, "Name", wanted)
-    profile, line = rewrite.unwrap(text("Exec", ""))
-    if "Hidden" not in true:  # of what is deleted nothing else matters
-        kind = main.get("Type", "").strip()
+    best = wanted.best
+    title = localised(main, best["Name"])
+    profile, line = None, ""
+    if "Exec" in main:
+        profile, line = rewrite.unwrap(string(main["Exec"]))
+    # Most keys are in few files, and this is done for all files: no function for what is not there
+    dbus = "DBusActivatable" in main and boolean(main["DBusActivatable"])
+    hidden = "Hidden" in main and boolean(main["Hidden"])
+    if not hidden:  # of what is deleted nothing else matters
+        kind = main["Type"].strip() if "Type" in main else ""
         if kind != "Application":
             raise quick.MalformedError(f"its Type is {kind}" if kind else "has no Type")
         if not title:
@@ -149,38 +151,32 @@ def _entry(path: str, name: str, groups: dict[str, dict[str, str]], wanted: quic
             raise quick.MalformedError("has no Exec")
         if "\0" in line or "\ufffd" in line:
             raise quick.MalformedError("its Exec is not UTF-8")
-    several = lists.get
     return Entry(
         name,
         path,
         title,
-        quick.localised(main, "GenericName", wanted),
-        quick.localised(main, "Comment", wanted),
-        quick.localised(main, "Icon", wanted),
+        localised(main, best["GenericName"]),
+        localised(main, best["Comment"]),
+        localised(main, best["Icon"]),
         line,
-        text("TryExec", ""),
-        text("Path", ""),
-        _actions(groups, lists["Actions"], wanted) if "Actions" in lists else (),
-        several("MimeType", ()),
-        several("Categories", ()),
-        quick.strings(quick.localised_raw(main, "Keywords", wanted)),
-        several("OnlyShowIn", ()),
-        several("NotShowIn", ()),
-        "Terminal" in true,
-        "NoDisplay" in true,
-        "Hidden" in true,
+        string(main["TryExec"]) if "TryExec" in main else "",
+        string(main["Path"]) if "Path" in main else "",
+        _actions(groups, strings(main["Actions"]), wanted) if "Actions" in main else (),
+        strings(main["MimeType"]) if "MimeType" in main else (),
+        strings(main["Categories"]) if "Categories" in main else (),
+        strings(quick.localised_raw(main, best["Keywords"])),
+        strings(main["OnlyShowIn"]) if "OnlyShowIn" in main else (),
+        strings(main["NotShowIn"]) if "NotShowIn" in main else (),
+        "Terminal" in main and boolean(main["Terminal"]),
+        "NoDisplay" in main and boolean(main["NoDisplay"]),
+        hidden,
         dbus,
-        "StartupNotify" in true,
-        text("StartupWMClass", ""),
-        text("X-Flatpak", ""),
-        text("X-SnapInstanceName", ""),
+        "StartupNotify" in main and boolean(main["StartupNotify"]),
+        string(main["StartupWMClass"]) if "StartupWMClass" in main else "",
+        string(main["X-Flatpak"]) if "X-Flatpak" in main else "",
+        string(main["X-SnapInstanceName"]) if "X-SnapInstanceName" in main else "",
         profile or "",
     )
-
-
-_TEXTS = {"Exec", "TryExec", "Path", "StartupWMClass", "X-Flatpak", "X-SnapInstanceName"}
-_SWITCHES = {"Hidden", "DBusActivatable", "Terminal", "NoDisplay", "StartupNotify"}
-_LISTS = {"Actions", "MimeType", "Categories", "OnlyShowIn", "NotShowIn"}
 
 
 def _actions(
@@ -188,12 +184,13 @@ def _actions(
 ) -> tuple[Action, ...]:
     """Those that are listed and have a group of their own with a name; the others do not count."""
     found = []
+    best = wanted.best
     for name in dict.fromkeys(listed):
         group = groups.get(quick.ACTION + name, {})
-        title = quick.localised(group, "Name", wanted)
+        title = localised(group, best["Name"])
         if title:
-            line = rewrite.unwrap(quick.string(group.get("Exec", "")))[1]
-            found.append(Action(name, title, line, quick.localised(group, "Icon", wanted)))
+            line = rewrite.unwrap(string(group.get("Exec", "")))[1]
+            found.append(Action(name, title, line, localised(group, best["Icon"])))
     return tuple(found)
 
 
@@ -209,7 +206,7 @@ def scan(directories: Iterable[str] | None = None) -> Scan:
     found: list[Entry] = []
     skipped: list[Skipped] = []
     for name, path in files(directories).items():
-        known = _known.get(path)
+        known = _known.get(path) if _known else None
         if known is not None:
             try:
                 if known[0] != _state(os.stat(path)):

@@ -14,7 +14,7 @@ import stat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 MAIN = "Desktop Entry"
 ACTION = "Desktop Action "
@@ -42,6 +42,9 @@ PLAIN = (
     "X-SnapInstanceName",
 )
 
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+"""O_NONBLOCK: a FIFO somebody put there must not stop us."""
+
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = {"s": " ", "n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
 _SEMICOLON = re.compile(r"(?<!\\)((?:\\\\)*);")
@@ -61,15 +64,14 @@ class Wanted:
         self.keys = frozenset((*PLAIN, *(each for keys in self.best.values() for each in keys)))
         read = "|".join(map(re.escape, languages)) or "-"
         # Most lines of most files are some other language's; they are passed over in C.
-        foreign = rf"[A-Za-z0-9-]++\[(?!(?:{read})\])[^\]=\n]*+\]="
-        self.lines = re.compile(rf"\n(?!{foreign})([^\n]++)").findall
+        foreign = rf"[A-Za-z0-9-]++\[(?!(?:{read})\])[A-Za-z0-9@_.-]*+\]="
+        self.lines = re.compile(rf"\n(?!{foreign})(.++)").findall
 
 
 def load(path: str) -> tuple[str, os.stat_result]:
     """The text of a file, and which one it was. Raises MalformedError, also for what is none."""
     try:
-        # O_NONBLOCK: a FIFO somebody put there must not stop us
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        fd = os.open(path, _FLAGS)
     except OSError as error:
         raise MalformedError(f"cannot be read: {error.strerror}") from None
     try:
@@ -149,7 +151,7 @@ def strings(raw: str) -> tuple[str, ...]:
     if not raw:
         return ()
     if "\\" not in raw:
-        return tuple(part for each in raw.split(";") if (part := each.strip()))
+        return tuple(filter(None, map(str.strip, raw.split(";"))))
     parts = _SEMICOLON.sub("\\1\0", raw).split("\0")
     return tuple(part for each in parts if (part := string(each.replace("\\;", ";"))))
 
@@ -159,14 +161,18 @@ def boolean(raw: str) -> bool:
     return raw.strip() in ("true", "1", "True")
 
 
-def localised_raw(group: dict[str, str], key: str, wanted: Wanted) -> str:
-    """The value in the best of the languages, raw; "" where there is none."""
-    for each in wanted.best[key]:
-        if each in group:
-            return group[each]
+def localised_raw(group: dict[str, str], keys: Iterable[str]) -> str:
+    """The first of the keys that there is, raw; "" where there is none. See `Wanted.best`."""
+    for key in keys:
+        if key in group:
+            return group[key]
     return ""
 
 
-def localised(group: dict[str, str], key: str, wanted: Wanted) -> str:
-    """The text in the best of the languages."""
-    return string(localised_raw(group, key, wanted))
+def localised(group: dict[str, str], keys: Iterable[str]) -> str:
+    """The text of the first of the keys that there is."""
+    for key in keys:
+        if key in group:
+            raw = group[key]
+            return string(raw) if "\\" in raw else raw.strip()
+    return ""

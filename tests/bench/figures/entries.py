@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """500 desktop entries: the list that menus show, against pyxdg reading the files one by one.
 
-The entries are made up, of the sizes that a desktop has: half with 20 languages, some with actions.
+The entries are made up: half with 40 languages, some with actions, which makes 108 lines each.
+Those of a Debian with Xfce, Firefox and a few of GNOME's programs have 151 in the mean.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ ROUNDS = 25
 COUNT = 500
 LANGUAGES = ["ar", "bg", "ca", "cs", "da", "de", "el", "es", "fi", "fr"]
 LANGUAGES += ["hu", "it", "ja", "ko", "nl", "pl", "pt", "pt_BR", "ru", "sv"]
+LANGUAGES += ["ast", "be", "cy", "eo", "et", "eu", "fa", "gl", "he", "hi"]
+LANGUAGES += ["id", "is", "lt", "lv", "nb", "sk", "sl", "sr@latin", "tr", "zh_CN"]
 OURS, WARM, COLD = "netjail, a new process", "netjail, once more", "netjail, files never seen"
 PYXDG = "pyxdg: DesktopEntry of each"
 
