@@ -27,6 +27,8 @@ CURL = ("curl", "-sS", "--max-time", "5")
 def server(stage, netjail):
     made = OcServer(stage).start()
     yield made
+    print(netjail("logs", "work").stdout)  # pytest shows it of a test that failed
+    print(stage.home.run(["sh", "-c", "cat /run/netjail/jails/work/openconnect.log"]).stdout)
     netjail("down", "--all", "--kill")
     netjail("profile", "remove", "work")
     made.stop()

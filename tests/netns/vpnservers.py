@@ -94,6 +94,15 @@ def pki() -> Pki:
     return Pki()
 
 
+@cache
+def impostor() -> Pki:
+    """Another authority; what all customers of the real one share is known to it."""
+    made = Pki()
+    shared = pki()
+    made.static, made.v2_server, made.v2_client = shared.static, shared.v2_server, shared.v2_client
+    return made
+
+
 def missing(*programs: str) -> str | None:
     """Why there can be no such server; None when there can."""
     lacking = [each for each in (*programs, "openssl") if shutil.which(each) is None]
@@ -102,7 +111,8 @@ def missing(*programs: str) -> str | None:
 
 class OpenVpnServer:
     """`wrap`: none, tls-auth, tls-crypt or tls-crypt-v2. `push`: options for clients, in place of
-    the usual ones. `login`: whether a user name and password are wanted besides the certificate."""
+    the usual ones. `login`: whether a user name and password are wanted besides the certificate.
+    `provider`: on whose machine. `keys`: the server's own, which are not in the client's file."""
 
     def __init__(
         self,
@@ -115,10 +125,13 @@ class OpenVpnServer:
         login: bool = False,
         extra: Sequence[str] = (),
         net: int = 8,
+        provider: int = 0,
     ) -> None:
-        self.node = stage.provider
-        self.address4, self.address6 = stage.providers[0].wan4, stage.providers[0].wan6
-        self.resolver = stage.providers[0].resolver
+        where = stage.providers[provider]
+        self.node = where.node
+        self.address4, self.address6 = where.wan4, where.wan6
+        self.resolver = where.resolver
+        self.keys = pki()
         self.proto, self.port, self.wrap, self.login = proto, port, wrap, login
         self.net4, self.net6 = f"10.{net}.0", f"fd{net:02d}:"
         self.push = list(push) if push is not None else self.usual()
@@ -138,7 +151,7 @@ class OpenVpnServer:
 
     def config(self) -> str:
         """What the server reads."""
-        keys = pki()
+        keys = self.keys
         lines = [
             "dev-type tun",
             f"dev ovpn{self.port % 1000}",
@@ -272,15 +285,19 @@ class OcServer:
         self.resolver = stage.providers[0].resolver
         self.process: Any = None
         self.log: Output | None = None
-        keys = pki()
-        for name, text in (("ca", keys.ca), ("crt", keys.server), ("key", keys.server_key)):
-            Path(self.node.path(f"/run/oc-{name}")).write_text(text)
+        self.keys = pki()
+        self.settings = {"dns": self.resolver, "ipv4-network": "192.168.7.0/24"}
+        self.more: list[str] = []
         typed = f"{OC_PASSWORD}\n{OC_PASSWORD}\n"
         self.node.run(["ocpasswd", "-c", "/run/oc-passwd", USER], input=typed, check=True)
-        Path(self.node.path("/run/ocserv.conf")).write_text(_OCSERV.format(dns=self.resolver))
 
     def start(self) -> OcServer:
         """Until it serves."""
+        keys = self.keys
+        for name, text in (("ca", keys.ca), ("crt", keys.server), ("key", keys.server_key)):
+            Path(self.node.path(f"/run/oc-{name}")).write_text(text)
+        lines = [*(f"{name} = {value}" for name, value in self.settings.items()), *self.more]
+        Path(self.node.path("/run/ocserv.conf")).write_text(_OCSERV + "\n".join(lines) + "\n")
         self.process = self.node.service(
             ["ocserv", "-f", "-c", "/run/ocserv.conf"],
             stdout=subprocess.PIPE,
@@ -294,6 +311,14 @@ class OcServer:
         """All of its processes."""
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
+            self.process.wait()
+
+    def kill(self) -> None:
+        """As a gateway that loses power: each of its processes, without a word."""
+        if self.process is not None and self.process.poll() is None:
+            found = self.node.run(["sh", "-c", "ps -e -o pid=,comm= | grep ocserv"]).stdout
+            pids = [line.split()[0] for line in found.splitlines()]
+            self.node.run(["kill", "-9", *pids], check=True)
             self.process.wait()
 
     def toml(self, *more: str) -> str:
@@ -320,9 +345,7 @@ mobile-dpd = 2
 try-mtu-discovery = false
 cisco-client-compat = true
 device = vpns
-ipv4-network = 192.168.7.0/24
 ipv6-network = fd07::/64
-dns = {dns}
 default-domain = corp.example
 log-level = 1
 max-ban-score = 0
