@@ -159,6 +159,8 @@ class Borrower:
                     pause = PAUSE_FIRST
                     self._keep()
                 except ServerError as error:
+                    if error.code > 1:  # perhaps it is the port that it does not like
+                        self.state.wanted = (0, 0)
                     self._lost(error.text)
                 self._wait(pause)
                 pause = min(pause * 2, PAUSE_MOST)
