@@ -34,7 +34,8 @@ def test_introspection(people: People, made: Made) -> None:
     interfaces |= {each.get("name"): each for each in profile.findall("interface")}
     properties = {each.get("name") for each in interfaces[names.BUS_PROFILE].findall("property")}
     wanted = "Name Description State Reason Uplink Addresses Dns Endpoint LastHandshake Received"
-    assert properties == set(wanted.split()) | {"Sent", "Apps", "Health", "Since", "Place"}
+    wanted += " Sent Apps Health Since Place LentPort LentAddress"
+    assert properties == set(wanted.split())
     for interface in (names.BUS_MANAGER, names.BUS_PROFILE):
         for method in interfaces[interface].findall("method"):
             ins = [each for each in method.findall("arg") if each.get("direction") == "in"]
