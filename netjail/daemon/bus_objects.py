@@ -104,6 +104,56 @@ class ManagerObject:
 
         self._face.ask(sender, "down", {"profiles": wanted or None}, options, reply, then)
 
+    def _Graph(self, sender: str, reply: Reply, options: Options) -> None:
+        def then(result: Result) -> None:
+            reply.value(mapping(result))
+
+        self._face.ask(sender, "graph", {}, options, reply, then)
+
+    # Switches have no objects: who waits for their changes watches the profiles on them.
+
+    def _Switches(self, sender: str, reply: Reply, options: Options) -> None:
+        self._rows(sender, reply, options, "switch.list", "switches")
+
+    def _SwitchStatus(self, sender: str, reply: Reply, options: Options, name: str) -> None:
+        def then(result: Result) -> None:
+            reply.value(mapping(result["switch"]))
+
+        self._face.ask(sender, "switch.status", {"switch": name}, options, reply, then)
+
+    def _SwitchText(self, sender: str, reply: Reply, options: Options, name: str) -> None:
+        def then(result: Result) -> None:
+            reply.value(plain(result["text"]))
+
+        self._face.ask(sender, "switch.get", {"name": name}, options, reply, then)
+
+    def _AddSwitch(self, sender: str, reply: Reply, options: Options, name: str, text: str) -> None:
+        params = {"name": name, "text": text}
+        self._texts(sender, reply, options, "switch.add", "warnings", params)
+
+    def _ValidateSwitch(
+        self, sender: str, reply: Reply, options: Options, name: str, text: str
+    ) -> None:
+        params = {"name": name, "text": text}
+        self._texts(sender, reply, options, "switch.check", "warnings", params)
+
+    def _RemoveSwitch(self, sender: str, reply: Reply, options: Options, name: str) -> None:
+        self._texts(sender, reply, options, "switch.remove", "members", {"name": name})
+
+    def _texts(  # noqa: PLR0917
+        self,
+        sender: str,
+        reply: Reply,
+        options: Options,
+        method: str,
+        key: str,
+        params: dict[str, str],
+    ) -> None:
+        def then(result: Result) -> None:
+            reply.value([plain(each) for each in result[key]])
+
+        self._face.ask(sender, method, params, options, reply, then)
+
 
 class ProfileObject:
     def __init__(self, face: BusFace, name: str) -> None:

@@ -51,6 +51,13 @@ MANAGER_XML = f"""<node>
 {_method("Down", "names:as", "results:aa{sv}")}
 {_method("Programs", "", "programs:aa{sv}")}
 {_method("Doctor", "", "checks:aa{sv}")}
+{_method("Graph", "", "graph:a{sv}")}
+{_method("Switches", "", "switches:aa{sv}")}
+{_method("SwitchStatus", "name:s", "status:a{sv}")}
+{_method("SwitchText", "name:s", "text:s")}
+{_method("AddSwitch", "name:s text:s", "warnings:as")}
+{_method("ValidateSwitch", "name:s text:s", "warnings:as")}
+{_method("RemoveSwitch", "name:s", "members:as")}
 {_property("Version", "s", "const")}
 {_property("Protocol", "u", "const")}
 </interface>
@@ -66,8 +73,8 @@ MANAGER_XML = f"""<node>
 </signal>
 </interface>
 </node>"""
-"""Options besides the common one: Add `replace` b; Remove `down` b; Down `kill` b. No name given to
-Down: all that are up."""
+"""Options besides the common one: Add, AddSwitch `replace` b; Remove `down` b; Down `kill` b. No
+name given to Down: all that are up. RemoveSwitch gives the profiles that have links to it."""
 
 PROFILE_XML = f"""<node>
 <interface name="{names.BUS_PROFILE}">

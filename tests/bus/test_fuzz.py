@@ -37,6 +37,13 @@ METHODS = {
     P + "Launch": "asa{sv}",
     P + "Check": "a{sv}",
     P + "Status": "a{sv}",
+    M + "Graph": "a{sv}",
+    M + "Switches": "a{sv}",
+    M + "SwitchStatus": "sa{sv}",
+    M + "SwitchText": "sa{sv}",
+    M + "AddSwitch": "ssa{sv}",
+    M + "ValidateSwitch": "ssa{sv}",
+    M + "RemoveSwitch": "sa{sv}",
     P + "Plan": "a{sv}",
     P + "Programs": "a{sv}",
     P + "Kill": "auua{sv}",
@@ -68,7 +75,8 @@ keys = st.sampled_from(
         "umask",
     ]
 )
-options = st.dictionaries(keys | text, variant, max_size=3)
+# a dictionary of "v" alone would be a variant to the puppet
+options = st.dictionaries(keys | text.filter("v".__ne__), variant, max_size=3)
 toml = st.sampled_from([none(), none(["alice"]), none([]), "users = 7", 'users = ["\\\\"]']) | text
 interface = st.sampled_from([names.BUS_MANAGER, names.BUS_PROFILE]) | text
 property_ = st.sampled_from(["State", "Apps", "Received", "Version"]) | text
