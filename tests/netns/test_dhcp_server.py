@@ -203,6 +203,11 @@ def test_a_profile_can_serve(host: Host) -> None:
     assert before.startswith("10.20.0.10")
     assert names_of(host) == {before.partition("/")[0]: "alpha"}
     assert host.netjail("ps", "--json").ok().json()["programs"] == []
+    (given,) = host.netjail("status", "--json", "server").ok().json()["profiles"][0]["given"]
+    assert given["address"] == before.partition("/")[0] and given["profile"] == "alpha"
+    assert (given["switch"], given["interface"]) == ("lab", "eth0") and given["expires"] > 0
+    said = host.netjail("status", "server").ok().out
+    assert f"gives       {given['address']} to alpha for " in said
     host.netjail("down", "server").ok()
     assert host.pids("dnsmasq", "dhcp-lab.conf") == []
     host.netjail("down", "--all").ok()
