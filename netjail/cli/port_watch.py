@@ -102,7 +102,7 @@ def _run(args: Namespace, lent: Lent) -> int:
     try:
         done = subprocess.run(argv, env=env, check=False, stdin=subprocess.DEVNULL)
     except OSError as error:
-        raise NetjailError("exec", f"cannot run {argv[0]}: {error.strerror}") from None
+        raise NetjailError("system", f"cannot run {argv[0]}: {error.strerror}") from None
     return done.returncode
 
 

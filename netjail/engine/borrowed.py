@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -117,6 +118,17 @@ def undo(wanted: BorrowedPort, context: Context) -> None:
     files.remove(port_file(wanted.profile))
     if not context.again:
         files.remove(state_file(wanted.profile))
+
+
+def poke(context: Context) -> None:
+    """Have it ask now: the server may be another one. By a signal that does nothing to one which
+    has just been started and is not ready for it."""
+    running = context.record.process(NAME)
+    if running is not None and running.alive():
+        try:
+            os.kill(running.pid, signal.SIGURG)
+        except ProcessLookupError:
+            pass
 
 
 def _stop(wanted: BorrowedPort, context: Context) -> None:

@@ -40,6 +40,11 @@ def borrowing(wanted: BorrowedPort) -> tuple[str, list[str]]:
     ]
 
 
+def lent(port: int | None) -> tuple[str, ...]:
+    """Of a port that the provider lends, as `sentences`."""
+    return () if port is None else (f"port {port} of the provider's leads in, from the internet",)
+
+
 def _socat(netns: str, port: Port) -> str:
     """As socat(1) has it since 1.8: `netns` of one of the two addresses."""
     host, number = portchecks.addresses(port.listen)[0]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 
-from netjail.engine import ns, process, wg
+from netjail.engine import borrowed, ns, process, wg
 from netjail.engine.context import Context
 from netjail.engine.netlink import (
     NetlinkError,
@@ -55,6 +55,7 @@ def update(wanted: WireGuardDevice, context: Context) -> None:
                     _remove(netlink, route(net, oif=index, delete=True))
         netlink.send(*(route(net, oif=index) for net in wanted.routes))
     _setconf(wanted, userspace, wanted.config)
+    borrowed.poke(context)
 
 
 def _remove(netlink: Socket, request: Request) -> None:

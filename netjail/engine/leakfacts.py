@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from netjail import names
-from netjail.engine import explain_ports, held, ns, plan, process, wg
+from netjail.engine import borrowed, explain_ports, held, ns, plan, process, wg
 from netjail.engine.hostfacts import HostFacts, Subnets
 from netjail.engine.netlink import NetlinkError, Socket
 from netjail.engine.process import Process
@@ -29,7 +29,7 @@ from netjail.leaks.model import Facts, Held, Link, Route
 from netjail.profile.model import Profile, Veth
 from netjail.uplinks.wanted import Files, Masquerade, Resource, VethPair, VpnClient, WireGuardDevice
 from netjail.uplinks.wanted_lan import AdoptedNetns
-from netjail.uplinks.wanted_ports import PortSet
+from netjail.uplinks.wanted_ports import BorrowedPort, PortSet
 
 TUNNELS = frozenset({"wireguard", "openvpn", "openconnect"})
 HELD_SECONDS = 5.0
@@ -91,10 +91,16 @@ def read(
         tunnel=record.kind in TUNNELS,
         held=held_,
         strangers=_strangers(record.profile, programs),
-        ports=explain_ports.sentences(record.find(PortSet)),
+        ports=(*explain_ports.sentences(record.find(PortSet)), *_lent(record)),
         partly=("not all programs inside could be looked at",) if partly else (),
         **_tunnel(record),
     )
+
+
+def _lent(record: Record) -> tuple[str, ...]:
+    if record.find(BorrowedPort) is None:
+        return ()
+    return explain_ports.lent(borrowed.read(record.profile).port)
 
 
 def _identity(path: str) -> tuple[int, int]:

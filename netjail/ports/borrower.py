@@ -10,9 +10,9 @@ in one write of a fixed length; the helper reads it as the word of a stranger. W
 has said there is where it goes on. SIGTERM: give the port back, and end.
 
 Ports are borrowed for a minute, by the rule of those who lend them to customers of a VPN; a server
-that was exchanged for another is noticed within half of that. The same external port is wanted for
-TCP and UDP, and the same internal one as the external: that is the one a program listens on and
-tells others. There are three ways to that, as servers differ:
+that was exchanged for another is noticed within half of that, or at once by SIGURG. The same
+external port is wanted for TCP and UDP, and the same internal one as the external: that is the one
+a program listens on and tells others. There are three ways to that, as servers differ:
 
 1.  Ask for a port of our choice on both sides. Ordinary servers grant it where it is free.
 2.  Where another one is lent, give it back and ask for that one on both sides.
@@ -55,6 +55,7 @@ from netjail.ports.speakers import (
     Pcp,
     ServerError,
     Speaker,
+    Wake,
 )
 
 TYPE_CHECKING = False
@@ -139,7 +140,7 @@ class Borrower:
         self._gateway = gateway
         self._port = port
         self._resolvers = resolvers
-        self._wake = wake
+        self._wake = Wake(wake)
         self._out = out
         self._speaker: Speaker | None = None
         self._epochs = Epochs()
@@ -273,7 +274,9 @@ class Borrower:
         speaker = self._speaker
         assert speaker is not None
         while True:
-            self._wait((self._until - now()) * RENEW)
+            if self._wait((self._until - now()) * RENEW):
+                self._obtain()  # from another address, maybe, and of another server
+                continue
             before = dict(self._lent)
             trouble = self._renew(speaker, before)
             while trouble is not None:
@@ -350,11 +353,15 @@ class Borrower:
     def _save(self) -> None:
         self.state.save(self._out)
 
-    def _wait(self, seconds: float) -> None:
+    def _wait(self, seconds: float) -> bool:
+        """Whether it was cut short by SIGURG."""
         end = now() + seconds
         while (left := end - now()) > 0:
-            if select.select([self._wake], [], [], min(left, SLICE_SECONDS))[0]:
-                raise Ended
+            if select.select([self._wake.fd], [], [], min(left, SLICE_SECONDS))[0]:
+                self._wake.look()
+            if self._wake.poked():
+                return True
+        return False
 
 
 def _resolvers(path: str) -> list[str]:
@@ -411,7 +418,7 @@ def main(argv: list[str]) -> int:
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(waker)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGURG):
         signal.signal(number, lambda _number, _frame: None)
     Borrower(gateway, int(port), resolvers, wake, sys.stdout.fileno()).run()
     return 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import socket
 import time
 from collections.abc import Callable
@@ -32,6 +33,32 @@ class Ended(Exception):
     """We were asked to end."""
 
 
+class Wake:
+    """What signals tell us by a pipe (signal.set_wakeup_fd): SIGURG to ask now, as something may
+    be different; others to end."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self._ended = False
+        self._poked = False
+
+    def look(self) -> None:
+        """When the pipe is readable. Raises Ended, from then on always."""
+        try:
+            said = os.read(self.fd, 64)
+        except BlockingIOError:
+            said = b""
+        self._poked = self._poked or signal.SIGURG in said
+        self._ended = self._ended or bool(set(said) - {signal.SIGURG})
+        if self._ended:
+            raise Ended
+
+    def poked(self) -> bool:
+        """Whether we were told to ask now, since the last time."""
+        poked, self._poked = self._poked, False
+        return poked
+
+
 class ServerError(Exception):
     """A sentence without its subject, the server. `code`: what it has answered, 0 for nothing that
     counts, 1 for "not this version"; `there`: whether there is anybody."""
@@ -54,9 +81,9 @@ class ServerError(Exception):
 
 
 class Channel:
-    """A socket to one server. `wake`: a descriptor that is readable when we are to end."""
+    """A socket to one server."""
 
-    def __init__(self, gateway: str, wake: int, port: int = packets.PORT) -> None:
+    def __init__(self, gateway: str, wake: Wake, port: int = packets.PORT) -> None:
         """Raises ServerError where no way leads there."""
         self.gateway = gateway
         self._wake = wake
@@ -105,12 +132,13 @@ class Channel:
     def _listen(self, read: Reader, until: float) -> tuple[Answer | None, int]:
         strange = 0
         while (left := until - time.monotonic()) > 0:
-            wanted = [self._wake]
+            wanted = [self._wake.fd]
             if strange < STRANGE_MAX:
                 wanted.append(self._sock.fileno())
             ready = select.select(wanted, [], [], left)[0]
-            if self._wake in ready:
-                raise Ended
+            if self._wake.fd in ready:
+                self._wake.look()
+                continue
             if not ready:
                 break
             try:

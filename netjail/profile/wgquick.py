@@ -60,6 +60,8 @@ _WG_NAME = {k.name: k.wg for k in keys.KEYS if k.wg}
 
 _AMNEZIA = re.compile(r"jc|jmin|jmax|s[1-4]|h[1-4]|i[1-5]|j[1-3]|itime")
 
+_LENDS = re.compile(r"^[ \t]*#[ \t]*NAT-PMP\b[^=\n]{0,60}=[ \t]*on\b", re.I | re.M)
+"""What Proton VPN notes in its files, when that was chosen there."""
 _BLANKS = str.maketrans("\t\v\f\u00a0\u2007\u202f\u3000", " " * 7, "\u200b\u2060\ufeff")
 """Blanks that web pages and word processors leave behind, and characters of no width."""
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,29}")
@@ -106,6 +108,10 @@ def parse(text: str) -> Imported:
         reader.report.warn(warning)
     for warning in schema.dns_warnings(uplink, Dns("uplink")):
         reader.report.warn(warning)
+    if _LENDS.search(text):
+        reader.report.warn(
+            "the provider lends a port (NAT-PMP = on): natpmp = true under [uplink] borrows it"
+        )
     return Imported(uplink, reader.left_out(), reader.report.warnings)
 
 

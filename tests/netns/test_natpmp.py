@@ -66,7 +66,7 @@ PCP = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
 from netjail.ports import speakers
-channel = speakers.Channel("10.64.0.1", os.pipe()[0])
+channel = speakers.Channel("10.64.0.1", speakers.Wake(os.pipe()[0]))
 speaker = speakers.Pcp(channel, {})
 first = speaker.lend("tcp", 4000, 4000, 60)
 again = speaker.lend("tcp", 4000, first.external, 60)

@@ -10,7 +10,7 @@ import pytest
 
 from netjail import names
 from netjail.errors import NetjailError
-from netjail.launch import enter
+from netjail.launch import enter, rare
 
 GOOD = """netjail-enter\t1
 profile\tvpn
@@ -105,3 +105,17 @@ def test_no_descriptor_is_left_behind(jails: Path) -> None:
 )
 def test_overlay_paths(path: str, escaped: str) -> None:
     assert enter.overlay_escape(path) == escaped
+
+
+def test_the_providers_port_is_read_from_its_file_at_each_start(tmp_path: Path) -> None:
+    file = tmp_path / "port"
+    plan = enter.parse_enter("vpn", GOOD + f"port\t{file}\n", -1)
+    assert plan.port == str(file)
+    assert enter.parse_enter("vpn", GOOD, -1).port == ""
+    for text, told in ((None, None), ("40001\n", b"40001"), ("x", None), ("", None)):
+        if text is not None:
+            file.write_text(text)
+        env = {b"NETJAIL_PORT": b"another jail's", b"HOME": b"/"}
+        rare.tell_port(plan.port, env)
+        assert env.get(b"NETJAIL_PORT") == told
+        assert env[b"NETJAIL_PORT_FILE"] == bytes(file)

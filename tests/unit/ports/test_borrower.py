@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import struct
 import threading
@@ -126,8 +127,11 @@ class Borrowing:
     def lent(self) -> dict[str, Any]:
         return self.wait(lambda state: state["port"] is not None)
 
+    def poke(self) -> None:
+        os.write(self._waker, bytes([signal.SIGURG]))
+
     def end(self) -> None:
-        os.write(self._waker, b"x")
+        os.write(self._waker, bytes([signal.SIGTERM]))
         self._thread.join(SECONDS)
         assert not self._thread.is_alive()
 
@@ -344,7 +348,7 @@ def test_whatever_was_left_behind_is_no_hindrance(ground: Ground, left: bytes) -
     end = time.monotonic() + SECONDS
     while found.state.port is None and time.monotonic() < end:
         time.sleep(0.01)
-    os.write(waker, b"x")
+    os.write(waker, bytes([signal.SIGTERM]))
     thread.join(SECONDS)
     assert found.state.port is not None
 
@@ -373,6 +377,16 @@ def _internal(data: bytes) -> tuple[int]:
     return struct.unpack_from("!H", data, 4) if len(data) == 12 else (0,)
 
 
+def test_told_that_something_is_different_it_asks_at_once(ground: Ground) -> None:
+    server = ground.server()
+    borrowing = ground.borrow()
+    borrowing.lent()
+    server.grant = lambda _protocol, _internal, _external: (0, 40001, 60)
+    borrowing.poke()
+    assert borrowing.wait(lambda state: state["port"] == 40001)["internal"] == 40001
+
+
+@pytest.mark.slow
 def test_a_flood_is_not_read_to_its_end_and_what_answers_so_is_named(ground: Ground) -> None:
     server = ground.server()
     server.silent = True
