@@ -32,8 +32,10 @@ ANSWER_SECONDS_CASE = 1.0
 """and at one that has a case."""
 ANSWER_GRACE = 10
 """Seconds for which a fresh tunnel may be silent before it is called so."""
-PAUSE_FIRST, PAUSE_MOST = 5.0, 60.0
+PAUSE_FIRST, PAUSE_MOST = 2.0, 15.0
 """Seconds between the first two helps, and at most; doubled each time in between."""
+PATIENT_SECONDS, PAUSE_LATE = 300.0, 60.0
+"""A case that is older is given more time between two."""
 _NOWHERE = ""
 _NO_WAY = "the host's own network leads nowhere just now; nothing can leave until it does"
 
@@ -66,6 +68,7 @@ class Healer:
         self.journal = Journal(loop)
         self._cases: dict[str, _Case] = {}
         self._ways: dict[str, str | None] = {}
+        self._looks: dict[str, Timer] = {}
         self._poll: Timer | None = None
         self._ended = False
 
@@ -74,6 +77,8 @@ class Healer:
         self._ended = True
         for name in list(self._cases):
             self._close(name)
+        for each in self._looks.values():
+            each.cancel()
         if self._poll is not None:
             self._poll.cancel()
         self.journal.stop()
@@ -91,6 +96,8 @@ class Healer:
         """It is up no more."""
         self._close(name)
         self._ways.pop(name, None)
+        if (look := self._looks.pop(name, None)) is not None:
+            look.cancel()
 
     # Whether they answer -----------------------------------------------------------------------
 
@@ -125,6 +132,8 @@ class Healer:
                 self._loop.call_soon(partial(self._lost, name))
                 return
             answering = engine.answering(name)
+            if answering is not False and self._suspect(name):
+                answering = False
             trouble = None if answering is not False else engine.trouble(name)
             silent = f"{engine.silence(name)}; nothing can leave until that changes"
         except NetjailError as error:
@@ -146,6 +155,27 @@ class Healer:
             ):
                 log.warning(f"{name}: {silent}")
             self._loop.call_soon(partial(self._silent, name))
+
+    def _suspect(self, name: str) -> bool:
+        """Whether a tunnel that is silent for some seconds, less than would prove anything, does
+        not answer when it is asked itself either. In a worker."""
+        engine = self._rooms.engine
+        left = engine.due(name)
+        if left is None or name in self._cases:
+            return False
+        if left > 0:
+            if len(self._registry.live()) < MANY:
+                self._loop.call_soon(partial(self._look_again, name, left))
+            return False
+        profile = self._registry.get(name).profile or self._rooms.store.load(name)
+        return not engine.verify(name, profile)
+
+    def _look_again(self, name: str, seconds: float) -> None:
+        look = self._looks.get(name)
+        if self._ended or (look is not None and look.active) or not self._registry.get(name).usable:
+            return
+        again = partial(self._workers.run, partial(self.ask, name))
+        self._looks[name] = self._loop.call_later(seconds, again)
 
     def _trouble(self, name: str, state: State, why: str) -> None:
         reason = (
@@ -270,7 +300,9 @@ class Healer:
             self._help(name)
             return
         case.attempt += 1
-        pause = min(PAUSE_FIRST * 2 ** (case.attempt - 1), PAUSE_MOST)
+        pause = min(PAUSE_FIRST * 2.0 ** min(case.attempt - 1, 9), PAUSE_MOST)
+        if time.monotonic() - case.begun > PATIENT_SECONDS:
+            pause = max(pause, PAUSE_LATE)
         case.timer = self._loop.call_later(pause, partial(self._help, name))
         if case.asked is None:
             self._ask_case(name, case)

@@ -166,6 +166,14 @@ class Engine(Protocol):
         """Do what may help a tunnel, or a DHCP client, whose network has changed or is silent."""
         ...
 
+    def due(self, name: str) -> float | None:
+        """Seconds until a tunnel should be looked at out of its turn; 0.0: it should be asked."""
+        ...
+
+    def verify(self, name: str, profile: Profile) -> bool:
+        """Whether a tunnel that is suspected answers, by asking its servers themselves."""
+        ...
+
     def lost(self, name: str) -> str | None:
         """What of the host's a jail has lost that it stood on, as a sentence."""
         ...

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from netjail.engine import borrowed, following, healing, record, wg
 from netjail.engine.clientanswers import ClientAnswers
 from netjail.engine.context import Context
-from netjail.engine.liveness import Liveness, Look, doubt, judge
+from netjail.engine.liveness import Liveness, Look, Suspicion, doubt, judge
 from netjail.engine.portanswers import PortAnswers
 from netjail.engine.record import Record, Records
 from netjail.engine.tunnels import Tunnels
@@ -40,6 +40,7 @@ class Answers(PortAnswers):
         self._looking = threading.Lock()
         self._lent = {}
         self._traffic: dict[str, Liveness] = {}
+        self._suspicions: dict[str, Suspicion] = {}
         self._good: dict[str, dict[str, str]] = {}
         """By profile and public key: the endpoint that answered last."""
 
@@ -123,9 +124,39 @@ class Answers(PortAnswers):
         if found is None or found.state != record.UP:
             return
         good = self._good.get(name, {})
-        healing.heal(
+        proven = healing.heal(
             found, profile, attempt, good, records=self._records, tunnels=self.tunnels, say=say
         )
+        if proven:
+            with self._looking:
+                self._suspicions.setdefault(name, Suspicion()).trusted = True
+
+    def due(self, name: str) -> float | None:
+        """Seconds until a tunnel should be looked at again out of its turn, as it has traffic; 0.0:
+        as it keeps silent, its server should be asked (`verify`). None: there is no need."""
+        with self._looking:
+            seen = self._traffic.get(name)
+            suspicion = self._suspicions.setdefault(name, Suspicion())
+            now = time.clock_gettime(time.CLOCK_BOOTTIME)
+            return None if seen is None else suspicion.due(seen, now)
+
+    def verify(self, name: str, profile: Profile) -> bool:
+        """Whether a tunnel that is suspected answers, by asking its servers themselves. Where not,
+        only what comes from now on is an answer."""
+        found = self._records.get(name)
+        if found is None or found.state != record.UP:
+            return True
+        good = self._good.get(name, {})
+        answers = healing.verify(found, profile, good)
+        with self._looking:
+            suspicion = self._suspicions.setdefault(name, Suspicion())
+            suspicion.asked(answers is not False, time.clock_gettime(time.CLOCK_BOOTTIME))
+        if answers is False and self.answering(name) is not False:
+            with self._looking:
+                if self._traffic[name].waiting is None:
+                    return True  # it has answered meanwhile
+            self.doubt(name)
+        return answers is not False
 
     def measure(
         self, profile: Profile, among: Sequence[Place], seconds: float

@@ -12,6 +12,7 @@ can be timed from outside tells nothing of the key.
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import os
 import secrets
@@ -21,7 +22,7 @@ import struct
 import threading
 import time
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2s
 
@@ -29,7 +30,7 @@ from netjail import names
 from netjail.engine import hostfacts, ns
 from netjail.errors import NetjailError
 from netjail.profile import places
-from netjail.profile.model import Endpoint, Place, Profile, WireGuard
+from netjail.profile.model import Endpoint, Peer, Place, Profile, WireGuard
 
 AT_ONCE = 32
 """Servers that are asked at most."""
@@ -51,22 +52,57 @@ def measure(profile: Profile, among: Sequence[Place], seconds: float) -> dict[st
     tunnels = {name: each for name, each in asked if isinstance(each, WireGuard)}
     endpoints = {n: t.peers[0].endpoint for n, t in tunnels.items() if t.peers[0].endpoint}
     found = _addresses(endpoints, uplink.through, seconds)
-    tries = [Initiation.of(name, tunnels[name]) for name in found]
-    birth = None if uplink.through is None else names.netns_name(uplink.through)
-    with ns.inside_named(birth):
-        sockets = {
-            family: socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-            for family in {family for family, _ in found.values()}
-        }
-    try:
+    tries = [Initiation.of(name, tunnels[name], tunnels[name].peers[0]) for name in found]
+    with _sockets(uplink, {family for family, _ in found.values()}) as sockets:
         answers = _ask(tries, found, sockets, seconds)
-    finally:
-        for each in sockets.values():
-            each.close()
     return dict(sorted(answers.items(), key=lambda item: item[1]))
 
 
+def first(
+    uplink: WireGuard, asked: Mapping[str, Sequence[tuple[str, int]]], seconds: float
+) -> dict[str, str]:
+    """Which of its addresses and ports each peer (by public key) answers at: the one that is heard
+    first. Left out: who is not heard within `seconds`. Raises NetjailError."""
+    targets: dict[str, _Target] = {}
+    tries = []
+    for peer in uplink.peers:
+        for address, port in asked.get(peer.public_key, ()):
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            name = f"{peer.public_key} {Endpoint(address, port)}"
+            targets[name] = int(family), (address, port)
+            tries.append(Initiation.of(name, uplink, peer))
+    peers = {name.partition(" ")[0] for name in targets}
+
+    def enough(heard: Iterable[str]) -> bool:
+        return peers <= {name.partition(" ")[0] for name in heard}
+
+    with _sockets(uplink, {family for family, _ in targets.values()}) as sockets:
+        answers = _ask(tries, targets, sockets, seconds, enough) if tries else {}
+    found: dict[str, str] = {}
+    for name, _ in sorted(answers.items(), key=lambda item: item[1]):
+        key, _, where = name.partition(" ")
+        found.setdefault(key, where)
+    return found
+
+
 _Target = tuple[int, tuple[str, int]]
+
+
+@contextlib.contextmanager
+def _sockets(uplink: WireGuard, families: Collection[int]) -> Iterator[dict[int, socket.socket]]:
+    """One of each family, in the namespace from which the tunnel's own packets leave."""
+    birth = None if uplink.through is None else names.netns_name(uplink.through)
+    made: dict[int, socket.socket] = {}
+    try:
+        with ns.inside_named(birth):
+            for family in families:
+                made[family] = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+                if uplink.fwmark is not None:
+                    made[family].setsockopt(socket.SOL_SOCKET, socket.SO_MARK, uplink.fwmark)
+        yield made
+    finally:
+        for each in made.values():
+            each.close()
 
 
 def _addresses(
@@ -104,7 +140,10 @@ def _ask(
     targets: Mapping[str, _Target],
     sockets: Mapping[int, socket.socket],
     seconds: float,
+    enough: Callable[[Iterable[str]], bool] | None = None,
 ) -> dict[str, float]:
+    """Seconds to the answers. `enough`: whether it can be ended by those that are proven."""
+    proven: set[str] = set()
     heard: list[tuple[Initiation, bytes, float]] = []
     waiting = {each.index: each for each in tries}
     sent: dict[int, float] = {}
@@ -135,6 +174,10 @@ def _ask(
             if found is not None and found.index in sent:
                 heard.append((found, data, at - sent[found.index]))
                 del waiting[found.index]
+                if enough is not None and found.is_answer(data):
+                    proven.add(found.name)
+        if enough is not None and enough(proven):
+            break
     # what proves it takes milliseconds, which must not count as the others' time
     return {each.name: took for each, data, took in heard if each.is_answer(data)}
 
@@ -153,9 +196,8 @@ class Initiation:
     digest: bytes
 
     @classmethod
-    def of(cls, name: str, tunnel: WireGuard) -> Initiation:
-        """The message to the only peer of a tunnel."""
-        peer = tunnel.peers[0]
+    def of(cls, name: str, tunnel: WireGuard, peer: Peer) -> Initiation:
+        """The message to a peer of a tunnel."""
         private, server = b64decode(tunnel.private_key), b64decode(peer.public_key)
         psk = bytes(32) if peer.preshared_key is None else b64decode(peer.preshared_key)
         ephemeral, index = secrets.token_bytes(32), secrets.randbits(32)

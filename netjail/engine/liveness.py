@@ -9,10 +9,19 @@ signed is counted as received, so nothing that a network between says can pass f
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 SILENT_SECONDS = 15.0
 """KEEPALIVE_TIMEOUT + REKEY_TIMEOUT."""
+SUSPICIOUS_SECONDS = 3.0
+"""After which it is worth asking the other end itself: an answer to what was sent takes a tenth of
+that, unless the traffic goes one way only."""
+LIVELY_SECONDS = 2.0
+"""Between two looks at what is being sent something."""
+AGAIN_SECONDS, AGAIN_MOST = 60.0, 960.0
+"""Between two suspicions of the same tunnel; doubled, up to a limit, each time that one was wrong:
+it has traffic that nobody answers."""
 SESSION_SECONDS = 180.0
 """REJECT_AFTER_TIME: an older handshake carries nothing any more."""
 _KEEPALIVE = 32
@@ -39,6 +48,8 @@ class Liveness:
     at: float
     waiting: float | None = None
     doubted: bool = False
+    lively: bool = False
+    """Whether something has been sent since the look before."""
 
 
 def doubt(before: Liveness | None) -> Liveness | None:
@@ -54,7 +65,7 @@ def judge(before: Liveness | None, look: Look, at: float) -> tuple[Liveness, boo
         fresh = look.age < SESSION_SECONDS  # the first look, or another interface since
         return Liveness(look, at), True if fresh else None
     if look.received > before.look.received:
-        return Liveness(look, at), True
+        return Liveness(look, at, lively=look.sent > before.look.sent), True
     waiting = before.waiting
     if waiting is None and look.sent - before.look.sent > _unasked(look, at - before.at):
         waiting = at
@@ -64,6 +75,31 @@ def judge(before: Liveness | None, look: Look, at: float) -> tuple[Liveness, boo
     if silent:
         return now, False
     return now, True if look.age < SESSION_SECONDS and not doubted else None
+
+
+@dataclass(slots=True)
+class Suspicion:
+    """How often a tunnel is suspected. Times as those of looks."""
+
+    last: float = -math.inf
+    pause: float = AGAIN_SECONDS
+    trusted: bool = False
+    """Whether it is known to answer questions of ours, so that no answer means something."""
+
+    def due(self, now: Liveness, at: float) -> float | None:
+        """Seconds until a tunnel should be looked at again because of what it is sent; 0.0: it
+        should be asked itself; None: not before its turn comes."""
+        if at < self.last + (0.0 if self.trusted and self.pause == AGAIN_SECONDS else self.pause):
+            return None
+        if now.waiting is not None:
+            return max(0.0, now.waiting + SUSPICIOUS_SECONDS - at)
+        return LIVELY_SECONDS if now.lively else None
+
+    def asked(self, answers: bool, at: float) -> None:
+        """It was asked."""
+        self.last = at
+        self.pause = min(self.pause * 2, AGAIN_MOST) if answers else AGAIN_SECONDS
+        self.trusted = self.trusted or answers
 
 
 def _unasked(look: Look, seconds: float) -> float:

@@ -127,8 +127,24 @@ class Beats:
         pairs = zip(self.times, self.times[1:], strict=False)
         return max((b - a for a, b in pairs if b > since), default=0.0)
 
+    def after(self, since: float) -> float:
+        """How long after `since` the first answer came, in a gap that `since` lies in."""
+        return next(each for each in self.times if each > since) - since
+
     def answered(self, since: float) -> bool:
         return self.times[-1] > since
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Seconds. `outage`: for which the event itself let nothing through; after it `heard`: until
+    the first new connection had an answer, `resumed`: until the one that was open had one, which
+    besides waits for TCP's own next attempt; `longest`: of both programs, the outage included."""
+
+    outage: float
+    heard: float
+    resumed: float
+    longest: float
 
 
 @dataclass
@@ -137,8 +153,10 @@ class Day:
 
     stage: Stage
     netjail: Any
-    gaps: dict[str, float] = field(default_factory=dict)
-    """By event: the longest time without an answer, in seconds."""
+    gaps: dict[str, Gap] = field(default_factory=dict)
+    """By event."""
+    mended: float | None = None
+    """When (monotonic) the world was made good again; None: at the end of the event."""
     asked: list[str] = field(default_factory=list)
     """Names that the host's resolvers were asked for."""
     _names: subprocess.Popen[Any] | None = None
@@ -227,13 +245,20 @@ class Day:
     @contextlib.contextmanager
     def event(self, name: str, *programs: Beats) -> Iterator[None]:
         """Something happens; afterwards the programs inside have their answers again."""
-        begin = time.monotonic()
+        begin, self.mended = time.monotonic(), None
         yield
         after = time.monotonic()
+        mended = self.mended or after
         self.until(lambda: self.state() == "up", f"after `{name}` it is not up")
         self.until(lambda: all(each.answered(after) for each in programs), f"no word after {name}")
         assert all(each.process.poll() is None for each in programs), f"a program ended: {name}"
-        self.gaps[name] = max(each.longest(begin) for each in programs)
+        talk, fetch = programs
+        self.gaps[name] = Gap(
+            mended - begin,
+            fetch.after(mended),
+            talk.after(mended),
+            max(each.longest(begin) for each in programs),
+        )
 
 
 def live(stage: Stage, netjail: Any, check: Callable[[Day], None] = lambda _day: None) -> Day:
@@ -292,9 +317,11 @@ def live(stage: Stage, netjail: Any, check: Callable[[Day], None] = lambda _day:
             "route replace default via 2001:db8:3::1 dev wan1 metric 50",
         )
         day.until(
-            lambda: any(f"asked at {PORTAL}" in line for line in day.lines()), "nobody believed it"
+            lambda: any(f"{PORTAL} here, but that is not" in line for line in day.lines()),
+            "nobody saw through it",
         )
         assert day.state() == "degraded", "the portal was taken for the server"
+        assert not any(f"asked at {PORTAL}" in line for line in day.lines())
     done()
     with day.event("a sleep", *programs):
         helper.send_signal(signal.SIGUSR1)
@@ -317,6 +344,7 @@ def live(stage: Stage, netjail: Any, check: Callable[[Day], None] = lambda _day:
             f"addr del {provider.wan6}/64 dev wan0",
         )
         stage.restore_provider()
+        day.mended = time.monotonic()
         day.until(
             lambda: any(f"asked at [{MOVED6}]" in line for line in day.lines()),
             "its new address is unknown",

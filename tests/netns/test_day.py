@@ -46,4 +46,4 @@ def test_a_day_of_a_laptop(stage_possible: None) -> None:
         ]
         assert clear == []
         assert set(lived.asked) <= {stage.providers[0].endpoint_name}
-        print(lived.gaps)
+        print(*lived.gaps.items(), sep="\n")

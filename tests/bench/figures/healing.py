@@ -21,7 +21,8 @@ def measure(options: argparse.Namespace) -> list[Report]:
     from tests.netns import day
     from tests.netns.conftest import Netjail
 
-    report = Report("healing: longest gap of a TCP connection and of a loop of curl", "s")
+    report = Report("healing: longest gap of a TCP connection and of a loop of curl, by event", "s")
+    after = Report("healing: once the network is good again, until ...", "s")
     try:
         with Stage(endpoint="both") as stage:
             stage.add_home_uplink()
@@ -30,7 +31,16 @@ def measure(options: argparse.Namespace) -> list[Report]:
     except NetjailError as error:
         report.skipped.append(str(error))
         return [report]
-    report.series = [Series(event, (seconds,)) for event, seconds in gaps.items()]
-    longest = max(gaps, key=lambda event: gaps[event])
-    report.notes = [f"the longest gap of the day: {gaps[longest]:.1f} s, {longest}"]
-    return [report]
+    report.series = [Series(event, (gap.longest,)) for event, gap in gaps.items()]
+    for event, gap in gaps.items():
+        after.series.append(Series(f"a new connection, after {event}", (gap.heard,)))
+        after.series.append(Series(f"the open one, after {event}", (gap.resumed,)))
+    longest = max(gaps, key=lambda event: gaps[event].longest)
+    report.notes = [
+        f"the longest gap of the day: {gaps[longest].longest:.1f} s, {longest}",
+        *(f"in it, the outage itself: {gap.outage:.1f} s, {each}" for each, gap in gaps.items()),
+    ]
+    after.notes = [
+        "an open connection waits besides for TCP's next attempt, after an outage as long again"
+    ]
+    return [report, after]

@@ -97,6 +97,9 @@ class FakeEngine:
     stuck: set[str] = field(default_factory=set)
     gone: dict[str, str] = field(default_factory=dict)
     ways: dict[str, str | None] = field(default_factory=dict)
+    waiting: dict[str, float | None] = field(default_factory=dict)
+    """Seconds until a silent tunnel is to be asked."""
+    verified: dict[str, bool] = field(default_factory=dict)
     files: dict[str, list[str]] = field(default_factory=dict)
     lends: dict[str, Any] = field(default_factory=dict)
     news: dict[str, str] = field(default_factory=dict)
@@ -200,6 +203,13 @@ class FakeEngine:
     def heal(self, name: str, profile: Profile, attempt: int, say: Any) -> None:
         self._enter(f"heal {attempt}", name)
         say("helped")
+
+    def due(self, name: str) -> float | None:
+        return self.waiting.get(name)
+
+    def verify(self, name: str, profile: Profile) -> bool:
+        self._enter("verify", name)
+        return self.verified.get(name, True)
 
     def lost(self, name: str) -> str | None:
         return self.gone.get(name)

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netjail.engine.healing import address_of, usable
+from netjail.engine.endpoints import address_of, usable
 from netjail.engine.liveness import SILENT_SECONDS, Liveness, Look, doubt, judge
 
 
