@@ -6,6 +6,7 @@ The part of the engine that only looks, but for `follow`, which does what a leas
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from abc import abstractmethod
@@ -41,6 +42,7 @@ class Answers(PortAnswers):
         self._lent = {}
         self._traffic: dict[str, Liveness] = {}
         self._suspicions: dict[str, Suspicion] = {}
+        self._asking: set[str] = set()
         self._good: dict[str, dict[str, str]] = {}
         """By profile and public key: the endpoint that answered last."""
 
@@ -129,7 +131,8 @@ class Answers(PortAnswers):
         )
         if proven:
             with self._looking:
-                self._suspicions.setdefault(name, Suspicion()).trusted = True
+                suspicion = self._suspicions.setdefault(name, Suspicion())
+                suspicion.trusted, suspicion.until = True, -math.inf
 
     def due(self, name: str) -> float | None:
         """Seconds until a tunnel should be looked at again out of its turn, as it has traffic; 0.0:
@@ -137,17 +140,22 @@ class Answers(PortAnswers):
         with self._looking:
             seen = self._traffic.get(name)
             suspicion = self._suspicions.setdefault(name, Suspicion())
-            now = time.clock_gettime(time.CLOCK_BOOTTIME)
-            return None if seen is None else suspicion.due(seen, now)
+            if seen is None or name in self._asking:
+                return None
+            return suspicion.due(seen, time.clock_gettime(time.CLOCK_BOOTTIME))
 
     def verify(self, name: str, profile: Profile) -> bool:
         """Whether a tunnel that is suspected answers, by asking its servers themselves. Where not,
         only what comes from now on is an answer."""
         found = self._records.get(name)
-        if found is None or found.state != record.UP:
-            return True
-        good = self._good.get(name, {})
-        answers = healing.verify(found, profile, good)
+        with self._looking:
+            if found is None or found.state != record.UP or name in self._asking:
+                return True
+            self._asking.add(name)
+        try:
+            answers = healing.verify(found, profile, self._good.get(name, {}))
+        finally:
+            self._asking.discard(name)
         with self._looking:
             suspicion = self._suspicions.setdefault(name, Suspicion())
             suspicion.asked(answers is not False, time.clock_gettime(time.CLOCK_BOOTTIME))

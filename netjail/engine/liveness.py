@@ -19,11 +19,15 @@ SUSPICIOUS_SECONDS = 3.0
 that, unless the traffic goes one way only."""
 LIVELY_SECONDS = 2.0
 """Between two looks at what is being sent something."""
-AGAIN_SECONDS, AGAIN_MOST = 60.0, 960.0
-"""Between two suspicions of the same tunnel; doubled, up to a limit, each time that one was wrong:
-it has traffic that nobody answers."""
+AGAIN_SECONDS, AGAIN_MOST = 15.0, 960.0
+"""After a suspicion that was wrong; doubled, up to a limit, each time that the next one is wrong
+too: the tunnel has traffic that nobody answers."""
+STRANGER_SECONDS = 60.0
+"""After one of a server that is not known to answer questions of ours at all."""
 SESSION_SECONDS = 180.0
 """REJECT_AFTER_TIME: an older handshake carries nothing any more."""
+_SOON = 0.1
+"""Seconds that are not worth waiting for."""
 _KEEPALIVE = 32
 """Bytes of a packet that wants no answer."""
 
@@ -81,7 +85,7 @@ def judge(before: Liveness | None, look: Look, at: float) -> tuple[Liveness, boo
 class Suspicion:
     """How often a tunnel is suspected. Times as those of looks."""
 
-    last: float = -math.inf
+    until: float = -math.inf
     pause: float = AGAIN_SECONDS
     trusted: bool = False
     """Whether it is known to answer questions of ours, so that no answer means something."""
@@ -89,17 +93,21 @@ class Suspicion:
     def due(self, now: Liveness, at: float) -> float | None:
         """Seconds until a tunnel should be looked at again because of what it is sent; 0.0: it
         should be asked itself; None: not before its turn comes."""
-        if at < self.last + (0.0 if self.trusted and self.pause == AGAIN_SECONDS else self.pause):
+        if at < self.until:
             return None
         if now.waiting is not None:
-            return max(0.0, now.waiting + SUSPICIOUS_SECONDS - at)
+            left = now.waiting + SUSPICIOUS_SECONDS - at
+            return left if left > _SOON else 0.0
         return LIVELY_SECONDS if now.lively else None
 
     def asked(self, answers: bool, at: float) -> None:
         """It was asked."""
-        self.last = at
-        self.pause = min(self.pause * 2, AGAIN_MOST) if answers else AGAIN_SECONDS
         self.trusted = self.trusted or answers
+        if answers:
+            self.until, self.pause = at + self.pause, min(self.pause * 2, AGAIN_MOST)
+        else:
+            self.until = at if self.trusted else at + STRANGER_SECONDS
+            self.pause = AGAIN_SECONDS
 
 
 def _unasked(look: Look, seconds: float) -> float:

@@ -64,6 +64,26 @@ def test_a_silent_tunnel_is_helped_again_and_again_until_it_answers(tunnel: Stag
     assert len(helped(tunnel)) == before
 
 
+def test_a_suspected_tunnel_that_does_not_answer_is_helped_before_it_is_called_silent(
+    tunnel: Stage,
+) -> None:
+    tunnel.engine.verified["a"] = False
+    tunnel.engine.waiting["a"] = 0.0
+    tunnel.until(lambda: tunnel.state("a") == "degraded" and helped(tunnel) != [])
+    assert helped(tunnel)[0] == "heal 1"
+    assert ("verify", "a") in tunnel.engine.log
+    tunnel.engine.waiting["a"] = None
+    tunnel.until(lambda: tunnel.state("a") == "up")
+
+
+def test_a_suspicion_that_proves_wrong_changes_nothing(tunnel: Stage) -> None:
+    tunnel.engine.verified["a"] = True
+    tunnel.engine.waiting["a"] = 0.0
+    tunnel.until(lambda: tunnel.engine.log.count(("verify", "a")) >= 2)
+    assert tunnel.state("a") == "up"
+    assert helped(tunnel) == []
+
+
 def test_a_host_without_a_way_out_degrades_it_at_once(tunnel: Stage) -> None:
     tunnel.engine.ways["a"] = ""
     tunnel.engine.answers["a"] = None

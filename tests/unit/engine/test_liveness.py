@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netjail.engine.endpoints import address_of, usable
-from netjail.engine.liveness import SILENT_SECONDS, Liveness, Look, doubt, judge
+from netjail.engine.liveness import SILENT_SECONDS, Liveness, Look, Suspicion, doubt, judge
 
 
 def run(*looks: tuple[float, Look], start: Liveness | None = None) -> list[bool | None]:
@@ -61,6 +61,33 @@ def test_a_doubted_tunnel_has_to_answer_first() -> None:
 def test_another_interface_begins_anew() -> None:
     state, _ = judge(None, Look(5000, 5000, 3.0), 0)
     assert judge(state, Look(148, 92, 1.0), 5)[1] is True
+
+
+def test_a_tunnel_is_suspected_long_before_its_silence_proves_anything() -> None:
+    silent = Liveness(Look(9, 9, 1.0), at=100.0, waiting=100.0)
+    suspicion = Suspicion()
+    assert 0 < suspicion.due(silent, 100.0) < SILENT_SECONDS / 3
+    assert suspicion.due(silent, 105.0) == 0.0
+    assert suspicion.due(Liveness(Look(9, 9, 1.0), 100.0), 105.0) is None  # idle
+    assert suspicion.due(Liveness(Look(9, 9, 1.0), 100.0, lively=True), 101.0) > 0
+
+
+def test_traffic_that_nobody_answers_is_suspected_less_and_less() -> None:
+    suspicion, at, asked = Suspicion(), 0.0, []
+    while at < 3600:
+        if suspicion.due(Liveness(Look(9, 9, 1.0), at=0.0, waiting=0.0), at) == 0.0:
+            asked.append(at)
+            suspicion.asked(True, at)
+        at += 5
+    assert 3 < len(asked) < 12
+    suspicion.asked(False, at)  # and one that was right makes the next as quick as the first
+    assert suspicion.due(Liveness(Look(9, 9, 1.0), at=0.0, waiting=0.0), at) == 0.0
+
+
+def test_who_never_answers_questions_of_ours_is_not_asked_all_the_time() -> None:
+    suspicion = Suspicion()
+    suspicion.asked(False, 0.0)
+    assert suspicion.due(Liveness(Look(9, 9, 1.0), at=0.0, waiting=0.0), 30.0) is None
 
 
 @given(
