@@ -58,7 +58,7 @@ def prepare(context: Context, args: Namespace) -> list[str]:
         entry, argv = _of_entry(args)
     elif args.action is not None:
         raise NetjailError("usage", "--action is for .desktop entries", "Leave it out.")
-    from netjail.desktop import apart
+    from netjail.desktop import apart, commands
 
     prepared = apart.prepare(argv, args.profile, args.way, _asker(context, args.profile), entry)
     for message, hint in prepared.notes:
@@ -69,6 +69,10 @@ def prepare(context: Context, args: Namespace) -> list[str]:
 
         context.output.err.flush()
         verify.watch(prepared.app, args.profile, prepared.argv, prepared.flatpak, args.detach)
+    if commands.recognise(argv).kind == "flatpak":
+        from netjail.desktop import flatpakview
+
+        return flatpakview.command(prepared.argv)
     return prepared.argv
 
 

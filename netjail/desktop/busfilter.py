@@ -28,7 +28,9 @@ if not __package__:
 
     del sys.path[0]
 
+import base64
 import os
+import re
 import select
 import shutil
 import socket
@@ -36,7 +38,7 @@ import sys
 from collections.abc import Iterable
 
 from netjail import names
-from netjail.desktop import commands, running, sessionbus
+from netjail.desktop import commands, flatpakview, running, sessionbus
 from netjail.errors import NetjailError
 
 TALK = (
@@ -87,6 +89,7 @@ tell of the network outside."""
 OWN = ("org.mpris.MediaPlayer2.*", "org.kde.StatusNotifierItem.*", "com.canonical.indicator.*")
 """Names that programs may take: to be seen by the panel, not to be called by another copy."""
 
+_NAME_MAX = 255
 SECONDS = 10.0
 """How long the proxy may take to listen."""
 
@@ -121,6 +124,39 @@ def names_of(argv: list[str]) -> set[str]:
         if name.count(".") > 1 and execline.program(entry.exec) == command.name:
             found.add(name)
     return found
+
+
+def remote_of(argv: list[str], others: Iterable[str]) -> set[str]:
+    """The name by which a second start of a program finds the first, where the program makes it
+    of its data directory (Mozilla's nsDBusRemoteClient). `others`: who has such names outside.
+
+    A program asks for that of its own data only. Where it does not say which these are, it may
+    take any, unless there is one outside: that might be the one.
+    """
+    command = commands.recognise(argv)
+    if command.kind != "program" or command.app is None or not command.app.remote:
+        return set()
+    remote, others = command.app.remote, set(others)
+    words = argv[command.at :]
+    for number, word in enumerate(words):
+        option, equals, value = word.partition("=")
+        if option in ("--profile", "-profile"):
+            where = value if equals else "".join(words[number + 1 : number + 2])
+            text = base64.b64encode(os.path.abspath(where).encode()).decode()
+            name = f"{remote}.{re.sub('[^A-Za-z0-9]', '_', text)}"[:_NAME_MAX]
+            return {name} - others
+    return set() if others else {f"{remote}.*"}
+
+
+def remotes_outside(argv: list[str]) -> set[str]:
+    """Names of that kind that somebody has who is not in our jail."""
+    app = commands.recognise(argv).app
+    if app is None or not app.remote:
+        return set()
+    here = running.net_of(os.getpid())
+    with sessionbus.SessionBus() as bus:
+        owners = bus.owners(f"{app.remote}.*")
+    return {name for name, pid in owners.items() if running.net_of(pid) != here}
 
 
 def taken(own: Iterable[str]) -> bool:
@@ -202,11 +238,14 @@ def main(words: list[str]) -> int:
     try:
         if os.path.basename(argv[0]) == "dbus-run-session":
             return _become(argv)  # it has a bus of its own, which is more
-        own = names_of(argv)
+        words = flatpakview.behind(argv)
+        own = names_of(words)
         if sessionbus.address() is not None and taken(own):
             from netjail.desktop import apart
 
             return _become(apart.private_bus(argv, argv[0]))
+        if sessionbus.address() is not None:
+            own |= remote_of(words, remotes_outside(words))
         address = start(own)
     except (NetjailError, sessionbus.BusError) as error:
         _say(f"{profile} filters the session bus, which cannot be done: {error}")

@@ -28,6 +28,7 @@ class App:
     flatpak: tuple[str, ...] = ()
     snap: tuple[str, ...] = ()
     bus: str = ""
+    remote: str = ""
     activated: bool = False
     apart: tuple[str, ...] = ()
     own: tuple[str, ...] = ()
@@ -102,6 +103,7 @@ _SCHEMA: dict[str, tuple[Callable[[object], bool], str]] = {
     "snap": (_words, "a list of names"),
     "finds": (lambda value: value in FINDS, "one of " + ", ".join(FINDS)),
     "bus": (_text, "a bus name"),
+    "remote": (_text, "the beginning of a bus name"),
     "activated": (lambda value: isinstance(value, bool), "true or false"),
     "apart": (_words, "a list of words"),
     "own": (_words, "a list of words"),

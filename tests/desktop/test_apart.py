@@ -38,11 +38,11 @@ user_pref("browser.startup.homepage_override.mstone", "ignore");
 class Sides:
     """What was fetched from which side."""
 
-    def __init__(self, desktop: desk.Desktop) -> None:
+    def __init__(self, desktop: desk.Desktop, profile: str = PROFILE) -> None:
         self._desktop = desktop
         desktop.env |= FIREFOX
         world = desktop.world
-        world.write("/run/jail.toml", PROFILE)
+        world.write("/run/jail.toml", profile)
         for name in ("jail", "other"):
             done = world.netjail("profile", "add", "/run/jail.toml", "--name", name)
             assert done.returncode == 0, done.stderr
