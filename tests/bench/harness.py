@@ -161,6 +161,12 @@ def ratio(series: Mapping[str, Series], ours: str, theirs: str) -> float:
     return series[ours].median / series[theirs].median
 
 
+def paired(series: Mapping[str, Series], ours: str, theirs: str) -> float:
+    """The median of the ratios within a round: what changes slowly on the machine meets both."""
+    both = zip(series[ours].values, series[theirs].values, strict=True)
+    return statistics.median(one / other for one, other in both)
+
+
 def said(notes: Iterable[str]) -> None:
     """What a long figure is doing, on stderr."""
     import sys

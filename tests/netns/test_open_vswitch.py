@@ -122,9 +122,9 @@ def test_vlans_go_over_the_uplink_tagged(host: Host, engine: str) -> None:
 def test_many_with_a_lease_each_leave_nothing(host: Host) -> None:
     """As tests/bench has it with two hundred: no interface, process, file, table or record."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
-    from switch_dhcp import measure
+    from figures.switch_dhcp import many
 
-    measure(host, 12, "openvswitch")
+    many(host, 12, "openvswitch")
     assert not host.pids("ovsdb-server") and not host.pids("ovs-vswitchd")
     assert not host.pids("dnsmasq") and not host.pids("udhcpc")
     assert "netjail" not in host.run("nft", "list", "ruleset").ok().out

@@ -16,6 +16,7 @@ FIGURES = (
     "healing",
     "switch",
     "switch_many",
+    "switch_dhcp",
     "tray",
     "entries",
 )

@@ -67,9 +67,9 @@ def serving(netns: str = NEIGHBOUR) -> Iterator[None]:
             server.wait()
 
 
-def iperf(prefix: Sequence[str], address: str = BEYOND) -> Contender:
+def iperf(prefix: Sequence[str], address: str = BEYOND, seconds: float = SECONDS) -> Contender:
     """Gbit/s received by the server."""
-    words = [*prefix, "iperf3", "-c", address, "-t", str(SECONDS), "-O", "0.3", "-J"]
+    words = [*prefix, "iperf3", "-c", address, "-t", str(seconds), "-O", "0.3", "-J"]
 
     def once() -> float:
         done = subprocess.run(words, capture_output=True, env=ENV, check=False)

@@ -1,22 +1,28 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Many profiles on one switch, each with a lease of its DHCP server: how long each of them takes.
 
-    sudo tests/bench/switch_dhcp.py [PROFILES] [bridge|openvswitch]     200 on a bridge by default
-
-In a throw-away host. Fails unless all hold leases, no two the same, and nothing is left at the end.
+Not a comparison: the netns tests run `many` with fewer, for what it asserts. All hold leases, no
+two the same, and nothing is left at the end.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "netns"))
+from harness import Report, Series
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "netns"))
 
 from hostbox import Host, Hosts, wait_until
 
+PIDS = False
+COUNT = 200
+ROUNDS = 2
+ENGINES = {"bridge": "udhcpc dnsmasq", "openvswitch": "udhcpc dnsmasq ovs-vswitchd"}
+"""With the programs that each needs."""
 LAB = '[dhcp]\nrange = "10.77.0.10-10.77.7.250"\naddress = "10.77.0.1/21"\n'
 PROFILE = 'version = 1\n[uplink]\nkind = "none"\n[[link]]\nswitch = "lab"\naddress = "dhcp"\n'
 
@@ -42,7 +48,7 @@ def leases(host: Host) -> list[dict[str, object]]:
     return found
 
 
-def measure(host: Host, count: int, engine: str) -> dict[str, float]:
+def many(host: Host, count: int, engine: str) -> dict[str, float]:
     """Seconds of each part. Raises AssertionError where one has no lease, or something is left."""
     members(host, count, engine)
     seconds = {}
@@ -60,21 +66,27 @@ def measure(host: Host, count: int, engine: str) -> dict[str, float]:
     return seconds
 
 
-def main() -> int:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 200
-    engine = sys.argv[2] if len(sys.argv) > 2 else "bridge"
-    hosts = Hosts()
-    try:
-        with hosts.lend() as host:
-            seconds = measure(host, count, engine)
-            host.run("rm", "-rf", "/etc/netjail/profiles", "/etc/netjail/switches")
-            host.clean()
-    finally:
-        hosts.close()
-    for part, taken in seconds.items():
-        print(f"{part:12} {taken:7.2f} s {taken / count * 1000:8.1f} ms a profile")
-    return 0
+def measure(options: argparse.Namespace) -> list[Report]:
+    import shutil
 
-
-if __name__ == "__main__":
-    sys.exit(main())
+    reports = []
+    for engine, programs in ENGINES.items():
+        report = Report(f"switch_dhcp: {COUNT} profiles with leases on one {engine} switch", "ms")
+        reports.append(report)
+        absent = [each for each in programs.split() if shutil.which(each) is None]
+        if absent:
+            report.skipped.append(f"{engine}: {', '.join(absent)} not installed")
+            continue
+        taken: dict[str, list[float]] = {}
+        hosts = Hosts()
+        try:
+            for _ in range(options.rounds or ROUNDS):
+                with hosts.lend() as host:
+                    for part, seconds in many(host, COUNT, engine).items():
+                        taken.setdefault(part, []).append(seconds * 1e3 / COUNT)
+                    host.run("rm", "-rf", "/etc/netjail/profiles", "/etc/netjail/switches")
+                    host.clean()
+        finally:
+            hosts.close()
+        report.series = [Series(f"{part}, each", tuple(each)) for part, each in taken.items()]
+    return reports
