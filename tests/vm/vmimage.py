@@ -44,7 +44,7 @@ _SYSTEM = _words("""
     systemd-sysv udev util-linux
 """)
 _TOOLS = _words("curl file psmisc python3-pexpect strace tcpdump tmux vim-tiny")
-_NETWORKS = _words("openconnect openssl openvpn openvswitch-switch udhcpc")
+_NETWORKS = _words("iw openconnect openssl openvpn openvswitch-switch udhcpc")
 """What some profiles need, and netjail's package does not depend on."""
 
 _BUILD = _words("debhelper dh-python pybuild-plugin-pyproject python3 python3-setuptools")
@@ -88,9 +88,14 @@ _LEFT_OUT = [
         )
     ),
 ]
+_KEPT = [  # of what is left out: a radio that is none, under either name that it has had
+    f"{usr}/lib/modules/*/kernel/drivers/net/wireless/{place}mac80211_hwsim.ko*"
+    for usr in ("", "/usr")
+    for place in ("", "virtual/")
+]
 MODULES = _words("""
     wireguard openvswitch bridge macvlan ipvlan sch_netem sch_tbf veth overlay nf_tables 9p
-    virtio_blk ext4
+    virtio_blk ext4 mac80211_hwsim
 """)
 """Kernel modules that must be in the image; some flavours of the kernel package lack some."""
 
@@ -196,6 +201,7 @@ def _root(suite: str, source: Path) -> Path:
     options = [
         "--variant=minbase",
         *(f"--dpkgopt=path-exclude={path}" for path in _LEFT_OUT),
+        *(f"--dpkgopt=path-include={path}" for path in _KEPT),
         *hooks,
     ]
     return _mmdebstrap(suite, "root", packages, options, _check_root)

@@ -34,6 +34,40 @@ def a_device_is_lent() -> None:
 
 
 @test
+def a_radio_is_lent() -> None:
+    """A Wi-Fi interface moves in with its radio, and comes back, also when its helper was killed"""
+    sh("modprobe mac80211_hwsim radios=2")
+    try:
+        cards = sorted(each for each in os.listdir("/sys/class/net") if is_wireless(each))
+        assert len(cards) == 2, cards
+        card, other = cards
+        with nothing_left():
+            profile("wifi", f'kind = "device"\ndevice = "{card}"\naddress = "10.66.0.1/24"')
+            for killed in (False, True):
+                radio = os.path.basename(os.readlink(f"/sys/class/net/{card}/phy80211"))
+                sh("netjail up --wait 0 wifi")
+                assert not os.path.exists(f"/sys/class/net/{card}")
+                assert os.path.exists(f"/sys/class/net/{other}")
+                inside = sh("netjail run -u root wifi -- sh -c 'ip -br addr; iw dev'").out
+                assert card in inside and "10.66.0.1/24" in inside
+                assert f"phy#{radio.removeprefix('phy')}" in inside
+                # a network of its own, as somebody at a laptop's other card would join it
+                sh(f"netjail run -u root wifi -- iw dev {card} set type ibss")
+                sh(f"netjail run -u root wifi -- ip link set {card} up")
+                sh(f"netjail run -u root wifi -- iw dev {card} ibss join lab 2412")
+                if killed:
+                    sh("systemctl kill --signal=KILL netjaild", ok=None)
+                sh("netjail down wifi")
+                assert os.path.basename(os.readlink(f"/sys/class/net/{card}/phy80211")) == radio
+    finally:
+        sh("modprobe -r mac80211_hwsim", ok=None)
+
+
+def is_wireless(interface: str) -> bool:
+    return os.path.exists(f"/sys/class/net/{interface}/phy80211")
+
+
+@test
 def macvlan() -> None:
     """macvlan: a MAC address of its own, the same lease each time; not the host on its parent"""
     with nothing_left(), nets.lan():
