@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 from ipaddress import ip_interface
 
 from netjail import names
@@ -15,7 +16,7 @@ from netjail.errors import NetjailError
 from netjail.profile.links import overlap
 from netjail.uplinks.wanted import Netns, Resource, VethPair, VpnClient, WireGuardDevice
 from netjail.uplinks.wanted_dhcp import DhcpServer
-from netjail.uplinks.wanted_lan import BridgePort
+from netjail.uplinks.wanted_lan import BridgePort, Station
 from netjail.uplinks.wanted_links import SwitchPort
 
 
@@ -47,7 +48,7 @@ def check_links(profile: str, wanted: Collection[Resource], records: Records) ->
     is to."""
     portset.check(profile, wanted, records)
     _check_servers(profile, wanted)
-    ports = [resource for resource in wanted if isinstance(resource, SwitchPort)]
+    ports = _ports(wanted)
     if not ports:
         return
     mine: dict[tuple[str, str], SwitchPort] = {}
@@ -63,9 +64,7 @@ def check_links(profile: str, wanted: Collection[Resource], records: Records) ->
     for record in records.all():
         if record.profile == profile:
             continue
-        for other in record.resources:
-            if not isinstance(other, SwitchPort):
-                continue
+        for other in _ports(record.resources):
             for what in _taken_by(other):
                 if what in mine:
                     raise NetjailError(
@@ -76,6 +75,17 @@ def check_links(profile: str, wanted: Collection[Resource], records: Records) ->
                     )
             for port in ports:
                 _check_networks(profile, port, record.profile, other)
+
+
+def _ports(resources: Iterable[Resource]) -> list[SwitchPort]:
+    """With their fixed addresses, also where they are the uplink's to set."""
+    found = list(resources)
+    fixed = {(r.netns, r.jail_if): r.addresses for r in found if isinstance(r, Station)}
+    return [
+        replace(port, addresses=(*port.addresses, *fixed.get((port.netns, port.jail_if), ())))
+        for port in found
+        if isinstance(port, SwitchPort)
+    ]
 
 
 def _check_servers(profile: str, wanted: Collection[Resource]) -> None:

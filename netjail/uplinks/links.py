@@ -155,7 +155,7 @@ def port(profile: Profile, link: Link, facts: Facts) -> SwitchPort:
     """A port, by what the switch's file says now."""
     assert link.switch is not None
     switch = find_switch(profile.name, link.switch, facts)
-    _check_port(profile, link, switch, facts)
+    check_port(profile, link, switch, facts)
     return SwitchPort(
         profile=profile.name,
         netns=names.netns_name(profile.name),
@@ -186,7 +186,8 @@ def find_switch(profile: str, name: str, facts: Facts) -> Switch:
         ) from None
 
 
-def _check_port(profile: Profile, link: Link, switch: Switch, facts: Facts) -> None:
+def check_port(profile: Profile, link: Link, switch: Switch, facts: Facts) -> None:
+    """Raises NetjailError("conflict") where a port and its switch's file do not go together."""
     if link.vlan is not None and switch.vlan is None:
         raise NetjailError(
             "conflict",

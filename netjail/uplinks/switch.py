@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from netjail import names
 from netjail.profile.model import Link, Profile, SwitchUplink
 from netjail.uplinks import lan, links
@@ -20,4 +22,6 @@ def describe(profile: Profile, uplink: SwitchUplink, facts: Facts) -> tuple[Reso
         vlan=uplink.vlan,
     )
     port = links.port(profile, link, facts)
+    fixed = replace(link, addresses=uplink.addresses)  # which are the station's to set
+    links.check_port(profile, fixed, facts.switch(uplink.switch), facts)
     return (port, *lan.station(profile, uplink, facts, names.VETH_IF, mtu=port.mtu))

@@ -46,6 +46,10 @@ def cable(peer: str, address: str = "", more: str = "") -> str:
     return f'peer = "{peer}"\n{line}{more}'
 
 
+def outward(address: str) -> str:
+    return f'kind = "switch"\nswitch = "lab"\naddress = "{address}"\n[dns]\nservers = []'
+
+
 @dataclass
 class Wrong:
     """`says`: words of the one sentence that refuses profile "me"; `first`: is up before."""
@@ -113,6 +117,19 @@ WRONG = {
         ("10.20.0.1/24", "overlaps 10.20.0.2/16 of other", "prefix length"),
         {"me": jail(plug("10.20.0.1/24")), "other": jail(plug("10.20.0.2/16"))},
         first=("other",),
+    ),
+    "an address that somebody's uplink has": Wrong(
+        ("other, which is up, has 10.20.0.1",),
+        {
+            "me": jail(plug("10.20.0.1/24")),
+            "other": jail(uplink=outward("10.20.0.1/24")),
+        },
+        first=("other",),
+    ),
+    "the host's address as that of an uplink": Wrong(
+        ("10.20.0.254", "the host's"),
+        {"me": jail(uplink=outward("10.20.0.254/24"))},
+        {"lab": 'host = true\nhost_address = "10.20.0.254/24"\n'},
     ),
     "an address that DHCP hands out": Wrong(
         ("10.20.0.150", "hands it out to others"),

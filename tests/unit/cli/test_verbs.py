@@ -156,6 +156,20 @@ def test_status_tells_of_leases_and_what_was_not_taken_of_them(cli, now: float) 
     ) in cli.out
 
 
+def test_status_tells_whom_a_lease_was_given(cli, now: float) -> None:
+    lease = {"interface": "lab", "switch": "lab", "profile": "alpha", "name": None}
+    lease |= {"address": "10.20.0.9", "mac": "02:00:00:00:00:01", "expires": now + 120}
+    other = {**lease, "profile": None, "name": "printer", "mac": None, "expires": None}
+    cli.client.answers = {
+        "status": {"profile": {**status_of_vpn(now), "given": [lease, other]}},
+    }
+    assert cli("status", "vpn") == 0
+    assert (
+        "  gives       10.20.0.9 to alpha for 2 min 02:00:00:00:00:01 lab\n"
+        "              10.20.0.9 to printer for ever lab\n"
+    ) in cli.out
+
+
 def test_status_of_all(cli, now: float) -> None:
     cli.client.answers = {
         "list": {"profiles": [VPN, LAB]},

@@ -122,6 +122,15 @@ def test_a_capture_shows_what_is_ones_own_or_takes_an_administrator(
         assert grant.params["uid"] == USER.uid
 
 
+def test_leases_name_no_profile_of_others(started: Stage, gate: FakeGate) -> None:
+    put(started, "secret", ("nobody-at-all",))
+    put(started, "t")
+    rows = [{"mac": "m", "profile": name} for name in ("secret", "t", None)]
+    result = {"profile": {"programs": [], "given": rows}}
+    trimmed = started.manager.rights.trim(USER.uid, "status", result)
+    assert [row["profile"] for row in trimmed["profile"]["given"]] == [None, "t", None]
+
+
 def test_a_picture_has_nothing_of_others(started: Stage, gate: FakeGate) -> None:
     put(started, "secret", ("nobody-at-all",))
     put(started, "t", through="secret")
