@@ -15,7 +15,7 @@ from netjail.tray import autostart, checked, commands, notices, sources
 from netjail.tray.helper import Helper
 from netjail.tray.menu import Action
 from netjail.tray.notices import Notice
-from netjail.tray.state import App
+from netjail.tray.state import App, Place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,6 +102,29 @@ class Actions:
 
     def _refresh(self, name: str) -> None:
         self._host.helper.refresh(name)
+        if any(each.name == name and each.place for each in self._host.helper.profiles):
+            commands.reporting(["use", name], partial(self._listed, name))
+
+    def _listed(self, name: str, result: dict[str, Any], error: NetjailError | None) -> None:
+        """The places of a pool; without them there is still the way to any other."""
+        if error is None:
+            found = (
+                Place(each["name"], each["country"] or "", each["country_name"] or "")
+                for each in result["places"]
+            )
+            self._host.helper.note_places(name, tuple(found))
+
+    def _use(self, name: str, how: str) -> None:
+        def call(name: str, done: Callable[[Any, NetjailError | None], None]) -> None:
+            def finished(result: dict[str, Any], error: NetjailError | None) -> None:
+                if error is None:
+                    self._host.helper.note_place(name, str(result["place"]))
+                    self._host.helper.refresh(name)
+                done(result, error)
+
+            commands.reporting(["use", name, how], finished)
+
+        self._busy(name, f"{name} stays where it is", call)
 
     def _again(self) -> None:
         self._host.helper.wake()

@@ -19,7 +19,7 @@ from gi.repository import Gio, GLib
 from netjail import names
 from netjail.errors import CODES, NetjailError
 from netjail.tray import state as tray
-from netjail.tray.state import Profile
+from netjail.tray.state import Place, Profile
 
 _PROPERTIES = "org.freedesktop.DBus.Properties"
 _MANAGER = "org.freedesktop.DBus.ObjectManager"
@@ -111,6 +111,18 @@ class Helper:
         old = self._by_path.get(path_of(name))
         if old is not None:
             self._set(path_of(name), replace(old, exit_address=address))
+
+    def note_places(self, name: str, places: tuple[Place, ...]) -> None:
+        """Remember which servers a pool has."""
+        old = self._by_path.get(path_of(name))
+        if old is not None:
+            self._set(path_of(name), replace(old, places=places))
+
+    def note_place(self, name: str, place: str) -> None:
+        """Remember which one has been chosen: of a profile that is down the bus may not tell."""
+        old = self._by_path.get(path_of(name))
+        if old is not None:
+            self._set(path_of(name), replace(old, place=place))
 
     def _profile(self, name: str, member: str, content: Any, done: Done) -> None:
         self._call(path_of(name), names.BUS_PROFILE, member, content, done)

@@ -16,6 +16,8 @@ Action = tuple[str, ...]
 
 SUBMENU_APPS_MAX = 12
 """Applications that "Run in ..." lists of each kind."""
+PLACES_MAX = 20
+"""Places of a pool that are listed one by one."""
 PROGRAMS_MAX = 15
 """Running applications that are listed; the rest are counted."""
 
@@ -104,6 +106,7 @@ def _profile(profile: Profile, state: State, now: float) -> Item:
         *_facts(profile, now),
         separator("after-facts"),
         _start_stop(profile, state),
+        *_place(profile, state),
         _run(profile, state),
         Item(
             "check",
@@ -123,8 +126,6 @@ def _facts(profile: Profile, now: float) -> Iterable[Item]:
     yield Item("state", said[:1].upper() + said[1:], enabled=False)
     if profile.reason and profile.state in ("degraded", "failed", "down"):
         yield Item("reason", words.short(profile.reason), enabled=False)
-    if profile.place:
-        yield Item("place", f"Place {profile.place}", enabled=False)
     if profile.usable and profile.exit_address:
         yield Item("exit", f"Exit address {profile.exit_address}", enabled=False)
     if profile.usable and profile.endpoint:
@@ -143,6 +144,46 @@ def _start_stop(profile: Profile, state: State) -> Item:
     return Item(
         "toggle", "Stop", ("down", profile.name), idle and profile.state not in ("stopping",)
     )
+
+
+def _place(profile: Profile, state: State) -> Iterable[Item]:
+    """Of a pool: the server in use, and the others. Countries where there are too many."""
+    if not profile.place:
+        return
+    how = [Item("random", "Another one, by chance", ("use", profile.name, "--random"))]
+    if profile.uplink == "wireguard":
+        fastest = ("use", profile.name, "--fastest")
+        how.insert(0, Item("fastest", "The one that answers first", fastest))
+    few = len(profile.places) <= PLACES_MAX
+    choices = list(_places(profile) if few else _countries(profile))
+    idle = profile.name not in state.busy and profile.state != "stopping"
+    yield Item(
+        "place",
+        f"Place {profile.place}",
+        enabled=idle,
+        children=(*how, *([separator("after-how")] if choices else []), *choices),
+    )
+
+
+def _places(profile: Profile) -> Iterable[Item]:
+    for place in sorted(profile.places, key=lambda each: each.name):
+        current = place.name == profile.place
+        yield Item(
+            f"place {place.name}", place.name, ("use", profile.name, place.name), checked=current
+        )
+
+
+def _countries(profile: Profile) -> Iterable[Item]:
+    """Those whose country is not known are left to `netjail use`."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for place in profile.places:
+        if place.country:
+            named = place.country_name.title() or place.country
+            found.setdefault((named, place.country), []).append(place.name)
+    for (named, code), names in sorted(found.items()):
+        current = profile.place in names
+        label = f"{named} ({len(names)})"
+        yield Item(f"country {code}", label, ("use", profile.name, code), checked=current)
 
 
 def _run(profile: Profile, state: State) -> Item:

@@ -28,10 +28,20 @@ class Program:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """A server of a pool. `country`: its code, "" unknown."""
+
+    name: str
+    country: str = ""
+    country_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """As the helper's bus shows it. `since`: unix seconds of the change to `state`, or None.
 
-    `place`: of a pool, the name of the server in use.
+    `place`: of a pool, the name of the server in use. `places`: all of them, once somebody has
+    opened its menu.
 
     `exit_address`: what the last check saw as the address others see; "" unknown.
     `received`, `sent`: bytes, as they were when somebody last looked.
@@ -49,6 +59,7 @@ class Profile:
     received: int = 0
     sent: int = 0
     programs: tuple[Program, ...] = ()
+    places: tuple[Place, ...] = ()
 
     @property
     def usable(self) -> bool:

@@ -155,6 +155,31 @@ def test_a_file_is_imported(desktop: Desktop, tray: Tray) -> None:
     wait_for(lambda: "office: down" not in tray.labels(), "it stays", SECONDS)
 
 
+def test_the_place_of_a_pool_is_chosen(desktop: Desktop, tray: Tray) -> None:
+    for number, name in enumerate(("se-1", "no-1")):
+        text = TUNNEL.replace("192.0.2.1", f"192.0.2.{number + 1}").replace("PostUp", "# PostUp")
+        desktop.write(f"pool/{name}.conf", text)
+    done = desktop.netjail("import", f"{desktop.home}/pool", "--name", "pool")
+    assert done.returncode == 0, done.stderr
+    try:
+        tray.wait_label("pool: down")
+        tray.wait_label("Place (se|no)-1", "pool")
+        before = next(each for each in tray.labels("pool") if each.startswith("Place "))
+        other = "no-1" if before == "Place se-1" else "se-1"
+        tray.open()
+        lines = [each for each in tray.menu()["lines"] if each and each[1]]
+        steps = next(n for n, each in enumerate(lines) if each[0].startswith("pool")) + 1
+        desktop.xdotool("key", *["Down"] * steps, "Right")
+        tray.wait_label(other, "pool", "Place")  # read when the profile's menu opens
+        tray.close_menu()
+        tray.pick("pool", "Place", other, shot="tray-place")
+        tray.wait_label(f"Place {other}", "pool")
+        assert f"will use {other}" in desktop.netjail("use", "pool").stdout
+        assert tray.notified() == []
+    finally:
+        desktop.netjail("profile", "remove", "pool")
+
+
 def test_a_tunnel_that_stops_by_itself_is_told_and_its_return_too(
     world: World, desktop: Desktop, tray: Tray
 ) -> None:

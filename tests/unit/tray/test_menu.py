@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from netjail.tray import menu
 from netjail.tray.menu import Item
-from netjail.tray.state import App, Escaped, Profile, Program, State, look
+from netjail.tray.state import App, Escaped, Place, Profile, Program, State, look
 
 NOW = time.mktime((2026, 11, 23, 18, 30, 0, 0, 0, -1))
 TODAY = int(time.mktime((2026, 11, 23, 14, 2, 0, 0, 0, -1)))
@@ -238,3 +238,38 @@ def test_every_line_can_be_told_from_its_neighbours_and_does_something(known: St
 
     check(items)
     assert items == menu.build(known, NOW)
+
+
+def test_a_pool_says_its_place_and_offers_the_others() -> None:
+    places = (Place("se-2", "SE", "sweden"), Place("no-1", "NO", "norway"), Place("x"))
+    pool = replace(VPN, place="se-2", places=places)
+    found = menu.find(menu.build(state(pool), NOW), "profile vpn", "place")
+    assert found.label == "Place se-2"
+    assert [(each.label, each.action, each.checked) for each in found.children if each.label] == [
+        ("The one that answers first", ("use", "vpn", "--fastest"), None),
+        ("Another one, by chance", ("use", "vpn", "--random"), None),
+        ("no-1", ("use", "vpn", "no-1"), False),
+        ("se-2", ("use", "vpn", "se-2"), True),
+        ("x", ("use", "vpn", "x"), False),
+    ]
+    assert not menu.find(
+        menu.build(state(pool, busy=frozenset({"vpn"})), NOW), "profile vpn", "place"
+    ).enabled
+
+
+def test_a_large_pool_offers_countries() -> None:
+    places = tuple(Place(f"se-{n}", "SE", "sweden") for n in range(30))
+    pool = Profile("vpn", uplink="openvpn", place="no-1", places=(*places, Place("no-1", "NO")))
+    found = menu.find(menu.build(state(pool), NOW), "profile vpn", "place")
+    assert [(each.label, each.action, each.checked) for each in found.children if each.label] == [
+        ("Another one, by chance", ("use", "vpn", "--random"), None),
+        ("NO (1)", ("use", "vpn", "NO"), True),
+        ("Sweden (30)", ("use", "vpn", "SE"), False),
+    ]
+
+
+def test_before_the_places_are_known_the_way_to_another_is_there() -> None:
+    pool = replace(VPN, place="se-2")
+    found = menu.find(menu.build(state(pool), NOW), "profile vpn", "place")
+    assert len(found.children) == 2
+    assert "place" not in {each.key for each in every(menu.build(state(VPN), NOW))}
