@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from teststage import ROOT, Netjail, TestStage
 
-from netjail.demo.nodes import Output, wait_until
+from netjail.demo.nodes import Node, Output, wait_until
 from netjail.demo.stage import which
 
 SERVER = "198.51.100.20"
@@ -83,9 +83,9 @@ pytestmark = [
 class Lender:
     """The provider's miniupnpd."""
 
-    def __init__(self, stage: TestStage) -> None:
-        self._stage = stage
-        self._node = stage.provider
+    def __init__(self, node: Node, number: int = 0) -> None:
+        self._node = node
+        self._client = f"10.{64 + number}.0.2"
         self._process: subprocess.Popen[Any] | None = None
         self._node.run(["nft", "-f", "-"], input=RULES, check=True, cwd="/")
 
@@ -100,7 +100,7 @@ class Lender:
             f"ext_ifname=wan0\next_ip={OUTSIDE}\nlistening_ip=wg0\nenable_natpmp=yes\n"
             "enable_upnp=no\nsecure_mode=yes\nlease_file=/run/mini.leases\n"
             "uuid=00000000-0000-0000-0000-000000000001\n"
-            "allow 1024-65535 10.64.0.0/24 1024-65535\ndeny 0-65535 0.0.0.0/0 0-65535\n"
+            f"allow 1024-65535 {self._client}/24 1024-65535\ndeny 0-65535 0.0.0.0/0 0-65535\n"
         )
         argv = ["miniupnpd", "-d", "-f", "/run/mini.conf", "-P", "/run/mini.pid"]
         self._process = self._node.service(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -119,7 +119,7 @@ class Lender:
         path = Path(self._node.path("/run/mini.leases"))
         text = path.read_text() if path.exists() else ""
         rows = (line.split(":") for line in text.splitlines())
-        return sorted((row[0].lower(), int(row[1])) for row in rows if row[2] == "10.64.0.2")
+        return sorted((row[0].lower(), int(row[1])) for row in rows if row[2] == self._client)
 
     def rules(self) -> list[int]:
         """The ports of its rules."""
@@ -142,7 +142,7 @@ def stage(stage_possible: None) -> Iterator[TestStage]:
 
 @pytest.fixture(scope="module")
 def lenders(stage: TestStage) -> Lender:
-    return Lender(stage)
+    return Lender(stage.provider)
 
 
 @pytest.fixture
@@ -261,6 +261,7 @@ def test_who_borrows_has_no_right_and_is_no_program_of_the_jails(
     assert netjail("ps", "vpn", "--json").json["result"]["programs"] == []
 
 
+@pytest.mark.slow
 def test_it_goes_on_without_a_helper_and_is_adopted(
     stage: TestStage, netjail: Netjail, lender: Lender
 ) -> None:
@@ -277,6 +278,7 @@ def test_it_goes_on_without_a_helper_and_is_adopted(
     assert borrowers(stage) == []
 
 
+@pytest.mark.slow
 def test_one_that_dies_is_started_again_and_has_the_same_port(
     stage: TestStage, netjail: Netjail
 ) -> None:
@@ -287,6 +289,7 @@ def test_one_that_dies_is_started_again_and_has_the_same_port(
     assert port_of(netjail) == port
 
 
+@pytest.mark.slow
 def test_a_profile_says_where_it_leads_to_and_no_longer_wants_it(
     stage: TestStage, netjail: Netjail, lender: Lender
 ) -> None:
@@ -320,6 +323,7 @@ def test_pcp_is_spoken_as_the_server_has_it(netjail: Netjail) -> None:
     assert said == f"True {OUTSIDE} True\n"
 
 
+@pytest.mark.slow
 def test_without_a_server_the_jail_is_up_and_says_why_there_is_no_port(
     stage: TestStage, lenders: Lender
 ) -> None:
@@ -354,6 +358,35 @@ def test_a_server_that_has_lent_the_port_to_another_meanwhile_is_noticed_and_a_u
     finally:
         watching.kill()
         watching.wait()
+
+
+@pytest.mark.slow
+def test_at_another_place_of_a_pool_the_port_is_the_other_servers(stage_possible: None) -> None:
+    with TestStage(providers=2) as stage:
+        lenders = [Lender(p.node, n) for n, p in enumerate(stage.providers)]
+        for n, lender in enumerate(lenders):
+            stage.providers[n].node.ip(f"addr add 10.{64 + n}.0.1/24 dev wg0")
+            lender.start()
+        pool = Path(stage.home.path("/run/root/pool"))
+        pool.mkdir()
+        for name, conf in (("se-1", stage.provider_conf), ("us-1", stage.provider2_conf)):
+            (pool / f"{name}.conf").write_text(conf)
+        netjail = Netjail(stage)
+        netjail("import", "/run/root/pool", "--name", "vpn", check=True)
+        text = Path(stage.home.path("/etc/netjail/profiles/vpn.toml")).read_text()
+        path = stage.write("vpn.toml", text.replace("[uplink]", "[uplink]\nnatpmp = true", 1))
+        netjail("profile", "add", "--replace", "--name", "vpn", path, check=True)
+        netjail("use", "vpn", "se", check=True)
+        netjail("up", "vpn", check=True)
+        port = port_of(netjail)
+        (pid,) = borrowers(stage)
+        assert lent(netjail)["gateway"] == "10.64.0.1"
+        netjail("use", "vpn", "us", check=True)
+        assert wait_until(lambda: lent(netjail)["gateway"] == "10.65.0.1", 60, 0.1)
+        assert (lent(netjail)["port"], borrowers(stage)) == (port, [pid])
+        assert lenders[1].leases() == [("tcp", port), ("udp", port)]
+        netjail("down", "vpn", check=True)
+        assert lenders[1].leases() == []
 
 
 def lines(path: Path) -> list[str]:

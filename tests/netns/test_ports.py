@@ -152,6 +152,7 @@ def test_an_exposed_service_of_the_host_is_all_that_is_reached_of_it(host: Host)
     assert "ollama" in ports[0]["text"]
 
 
+@pytest.mark.slow
 def test_a_unix_socket_of_the_host_is_reached_if_it_lets_everybody_in(host: Host) -> None:
     code = (
         "import os, socket; s = socket.socket(socket.AF_UNIX); s.bind('/run/u.sock');"
@@ -187,6 +188,7 @@ def test_the_forwarder_has_no_right_in_any_thread_and_sockets_on_both_sides(host
     assert len(namespaces) == 2
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_is_refused_before_anything_is_changed(host: Host) -> None:
     serve(host, 9091, "other", None)
     host.profile("lab", NONE, FORWARD)
@@ -202,6 +204,7 @@ def test_a_port_that_is_taken_is_refused_before_anything_is_changed(host: Host) 
     host.netjail("up", "three").failed("the profile two, which is up, forwards tcp")
 
 
+@pytest.mark.slow
 def test_ports_come_and_go_while_it_is_up_and_leave_the_others_alone(host: Host) -> None:
     host.profile("lab", NONE, FORWARD)
     host.netjail("up", "lab").ok()
@@ -234,6 +237,7 @@ def test_ports_come_and_go_while_it_is_up_and_leave_the_others_alone(host: Host)
     assert [row["listen"] for row in listed] == ["localhost:9091"]
 
 
+@pytest.mark.slow
 def test_a_removed_port_breaks_off_its_connections(host: Host) -> None:
     host.profile("lab", NONE, FORWARD)
     host.netjail("up", "lab").ok()
@@ -254,6 +258,7 @@ def _connections(host: Host) -> int:
     return sum(row["connections"] or 0 for row in rows)
 
 
+@pytest.mark.slow
 def test_a_changed_file_changes_the_ports_and_keeps_what_stays(host: Host) -> None:
     host.profile("lab", NONE, FORWARD + "[[forward]]\nlisten = 9092\nto = 9091\n")
     host.netjail("up", "lab").ok()
@@ -267,6 +272,7 @@ def test_a_changed_file_changes_the_ports_and_keeps_what_stays(host: Host) -> No
     assert forwarder(host) == pid
 
 
+@pytest.mark.slow
 def test_a_forwarder_that_dies_is_started_again(host: Host) -> None:
     host.profile("lab", NONE, FORWARD)
     host.netjail("up", "lab").ok()
@@ -276,6 +282,7 @@ def test_a_forwarder_that_dies_is_started_again(host: Host) -> None:
     assert host.state("lab") == "up"
 
 
+@pytest.mark.slow
 def test_a_neighbour_reaches_it_only_where_the_profile_says_so(host: Host) -> None:
     host.profile(
         "lab",
@@ -296,6 +303,7 @@ def test_where_nobody_listens_inside_a_connection_is_broken_off(host: Host) -> N
     assert talk(host, 9091) in ("broken off", "nothing")
 
 
+@pytest.mark.slow
 def test_programs_inside_are_counted_without_the_forwarder(host: Host) -> None:
     host.profile("lab", NONE, FORWARD)
     host.netjail("up", "lab").ok()
