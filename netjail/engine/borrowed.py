@@ -22,6 +22,7 @@ from netjail import names
 from netjail.engine import files, ns, portset, process
 from netjail.engine.context import Context
 from netjail.engine.process import Process
+from netjail.engine.record import Record
 from netjail.uplinks.wanted_ports import BorrowedPort
 
 NAME = "natpmp"
@@ -120,10 +121,10 @@ def undo(wanted: BorrowedPort, context: Context) -> None:
         files.remove(state_file(wanted.profile))
 
 
-def poke(context: Context) -> None:
+def poke(found: Record) -> None:
     """Have it ask now: the server may be another one. By a signal that does nothing to one which
     has just been started and is not ready for it."""
-    running = context.record.process(NAME)
+    running = found.process(NAME)
     if running is not None and running.alive():
         try:
             os.kill(running.pid, signal.SIGURG)

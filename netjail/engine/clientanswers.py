@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from netjail.engine import vpn
+from netjail.engine import borrowed, vpn
 from netjail.engine.record import Records
 from netjail.engine.tunnels import Session, Tunnels
 from netjail.errors import NetjailError
@@ -66,6 +66,7 @@ class ClientAnswers:
             try:
                 vpn.apply_told(wanted, told)
                 self._records.save(vpn.resolvers(found, wanted, told))
+                borrowed.poke(found)
             except (NetjailError, OSError) as error:
                 print(f"{name}: what its server said cannot be applied: {error}", file=sys.stderr)
 

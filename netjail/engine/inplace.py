@@ -55,7 +55,7 @@ def update(wanted: WireGuardDevice, context: Context) -> None:
                     _remove(netlink, route(net, oif=index, delete=True))
         netlink.send(*(route(net, oif=index) for net in wanted.routes))
     _setconf(wanted, userspace, wanted.config)
-    borrowed.poke(context)
+    borrowed.poke(context.record)
 
 
 def _remove(netlink: Socket, request: Request) -> None:

@@ -19,6 +19,7 @@ from teststage import ROOT, Netjail, TestStage
 
 from netjail.demo.nodes import Node, Output, wait_until
 from netjail.demo.stage import which
+from tests.netns import vpnservers
 
 SERVER = "198.51.100.20"
 OUTSIDE = "11.0.0.1"
@@ -83,9 +84,10 @@ pytestmark = [
 class Lender:
     """The provider's miniupnpd."""
 
-    def __init__(self, node: Node, number: int = 0) -> None:
+    def __init__(self, node: Node, client: str = "10.64.0.2", interface: str = "wg0") -> None:
         self._node = node
-        self._client = f"10.{64 + number}.0.2"
+        self._client = client
+        self._interface = interface
         self._process: subprocess.Popen[Any] | None = None
         self._node.run(["nft", "-f", "-"], input=RULES, check=True, cwd="/")
 
@@ -97,7 +99,7 @@ class Lender:
         for chain in ("miniupnpd", "prerouting_miniupnpd", "postrouting_miniupnpd"):
             self._node.run(["nft", "flush", "chain", "inet", "filter", chain], check=True)
         Path(self._node.path("/run/mini.conf")).write_text(
-            f"ext_ifname=wan0\next_ip={OUTSIDE}\nlistening_ip=wg0\nenable_natpmp=yes\n"
+            f"ext_ifname=wan0\next_ip={OUTSIDE}\nlistening_ip={self._interface}\nenable_natpmp=yes\n"
             "enable_upnp=no\nsecure_mode=yes\nlease_file=/run/mini.leases\n"
             "uuid=00000000-0000-0000-0000-000000000001\n"
             f"allow 1024-65535 {self._client}/24 1024-65535\ndeny 0-65535 0.0.0.0/0 0-65535\n"
@@ -160,20 +162,22 @@ def netjail(stage: TestStage, lender: Lender) -> Iterator[Netjail]:
     netjail("down", "--all", "--kill", check=True)
 
 
-def lent(netjail: Netjail) -> dict[str, Any]:
-    found: dict[str, Any] = netjail("status", "vpn", "--json", check=True).json["result"]
+def lent(netjail: Netjail, name: str = "vpn") -> dict[str, Any]:
+    found: dict[str, Any] = netjail("status", name, "--json", check=True).json["result"]
     status: dict[str, Any] = found["profiles"][0]["lent"]
     return status
 
 
-def port_of(netjail: Netjail, other_than: int | None = None, seconds: float = 40) -> int:
+def port_of(
+    netjail: Netjail, other_than: int | None = None, seconds: float = 40, name: str = "vpn"
+) -> int:
     """The port, once there is one (and another one)."""
 
     def there() -> bool:
-        return lent(netjail)["port"] not in (None, other_than)
+        return lent(netjail, name)["port"] not in (None, other_than)
 
-    assert wait_until(there, seconds, 0.1), lent(netjail)
-    return int(lent(netjail)["port"])
+    assert wait_until(there, seconds, 0.1), lent(netjail, name)
+    return int(lent(netjail, name)["port"])
 
 
 def borrowers(stage: TestStage) -> list[int]:
@@ -361,9 +365,38 @@ def test_a_server_that_has_lent_the_port_to_another_meanwhile_is_noticed_and_a_u
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(vpnservers.missing("openvpn") is not None, reason="needs openvpn, openssl")
+def test_openvpns_gateway_is_found_when_its_server_has_told_of_the_network(
+    stage: TestStage,
+) -> None:
+    """The resolver that it pushes lends no ports: the first address of the tunnel's net does."""
+    netjail = Netjail(stage)
+    server = vpnservers.OpenVpnServer(stage)
+    server.start()
+    lender = Lender(stage.provider, "10.8.0.2", "ovpn194")
+    lender.start()
+    try:
+        path = stage.write("o.ovpn", server.client_file())
+        netjail("import", path, "--name", "ovpn", check=True)
+        text = Path(stage.home.path("/etc/netjail/profiles/ovpn.toml")).read_text()
+        path = stage.write("ovpn.toml", text.replace("[uplink]", "[uplink]\nnatpmp = true", 1))
+        netjail("profile", "add", "--replace", "--name", "ovpn", path, check=True)
+        netjail("up", "ovpn", check=True)
+        port = port_of(netjail, name="ovpn")
+        assert lent(netjail, "ovpn")["gateway"] == "10.8.0.1"
+        assert lender.leases() == [("tcp", port), ("udp", port)]
+        netjail("down", "ovpn", check=True)
+        assert lender.leases() == []
+    finally:
+        netjail("down", "--all", "--kill")
+        lender.stop()
+        server.kill()
+
+
+@pytest.mark.slow
 def test_at_another_place_of_a_pool_the_port_is_the_other_servers(stage_possible: None) -> None:
     with TestStage(providers=2) as stage:
-        lenders = [Lender(p.node, n) for n, p in enumerate(stage.providers)]
+        lenders = [Lender(p.node, f"10.{64 + n}.0.2") for n, p in enumerate(stage.providers)]
         for n, lender in enumerate(lenders):
             stage.providers[n].node.ip(f"addr add 10.{64 + n}.0.1/24 dev wg0")
             lender.start()
