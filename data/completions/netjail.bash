@@ -68,7 +68,7 @@ __netjail_verb() {
             values='' places='profile' whole=1 ;;
         import)
             flags='--kind --name --replace --description --through --user --json -h --help'
-            values='--kind:=wireguard,openvpn --name:none --description:none --through:profile --user:user' places='file' ;;
+            values='--kind:=wireguard,amneziawg,openvpn --name:none --description:none --through:profile --user:user' places='file' ;;
         export)
             flags='-o --output --force --json -h --help'
             values='-o:file --output:file' places='profile' ;;

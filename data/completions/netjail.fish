@@ -263,7 +263,7 @@ complete -c netjail -n "__netjail_options 'port watch'" -l json -d 'print one li
 complete -c netjail -n "__netjail_options 'port watch'" -s h -l help -d 'this text'
 complete -c netjail -n "__netjail_place 'port watch' 0" -a '(__netjail_profiles)'
 
-complete -c netjail -n "__netjail_options import" -l kind -x -a 'wireguard openvpn' -d 'of a directory or .zip that has both: which to take (default: what most are)'
+complete -c netjail -n "__netjail_options import" -l kind -x -a 'wireguard amneziawg openvpn' -d 'of a directory or .zip that has both: which to take (default: what most are)'
 complete -c netjail -n "__netjail_options import" -l name -x -d 'the profile\'s name (default: the file\'s)'
 complete -c netjail -n "__netjail_options import" -l replace -d 'replace a profile of that name'
 complete -c netjail -n "__netjail_options import" -l description -x -d 'shown by `netjail list`'

@@ -23,8 +23,9 @@ def parser() -> VerbParser:
     parser = VerbParser(
         "import",
         "[OPTIONS] FILE | DIRECTORY | ZIP",
-        "Makes a profile from a WireGuard file (wg-quick's format) or an OpenVPN file (.ovpn)\n"
-        "as VPN providers hand it out, and from the files that it names. Commands in the file\n"
+        "Makes a profile from a WireGuard file (wg-quick's format), one of AmneziaWG, or an\n"
+        "OpenVPN file (.ovpn), as VPN providers hand them out, and from the files that it\n"
+        "names. Commands in the file are never executed: what is left out is listed\n"
         "(PostUp, up and the like) are never executed: what is left out is listed, with the\n"
         "reason.\n"
         "\n"
@@ -45,7 +46,7 @@ def parser() -> VerbParser:
     parser.word("file", metavar="FILE", help="the file; - for standard input")
     parser.option(
         "--kind",
-        choices=("wireguard", "openvpn"),
+        choices=("wireguard", "amneziawg", "openvpn"),
         help="of a directory or .zip that has both: which to take (default: what most are)",
     )
     parser.option(

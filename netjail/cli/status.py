@@ -145,7 +145,7 @@ def _uplink(status: dict[str, Any]) -> str:
     if kind == "none":
         return "none (loopback only)"
     parts = [kind]
-    if kind == "wireguard" and uplink.get("implementation"):
+    if kind in ("wireguard", "amneziawg") and uplink.get("implementation"):
         parts[0] += f" ({uplink['implementation']})"
     if uplink.get("interface") and status.get("state") != "down":
         parts.append(f"as {uplink['interface']}")

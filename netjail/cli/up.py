@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 DEFAULT_WAIT = names.UP_WAIT
 """Seconds to wait for the first handshake of a tunnel."""
 
-TUNNELS = (None, "wireguard", "openvpn", "openconnect")
+TUNNELS = (None, "wireguard", "amneziawg", "openvpn", "openconnect")
 """Kinds of uplink whose answer is that of a tunnel's other end."""
 CLOSED = "Programs inside have no other way out in the meantime; it goes on trying by itself."
 

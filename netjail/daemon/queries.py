@@ -17,7 +17,7 @@ from netjail.daemon.state import Entry, Registry
 from netjail.daemon.switches import Switches
 from netjail.errors import NetjailError
 from netjail.profile import places
-from netjail.profile.model import Profile, WireGuard
+from netjail.profile.model import AmneziaWG, Profile, WireGuard
 
 
 class Catalogue:
@@ -228,6 +228,12 @@ class Queries:
             missing.append(
                 f"uplink.through: there is no profile {through} yet, without which it cannot go up"
             )
+        if isinstance(profile.uplink, AmneziaWG):
+            from netjail.engine import wg  # late: few have such a profile
+
+            lack = wg.lack(profile.uplink.kind)
+            if lack is not None:
+                missing.append(f"{lack.message}, and the profile cannot go up; {lack.hint}")
         if profile.links:
             profiles, switches = self._rooms.store.names(), self._rooms.switches.names()
             for link in profile.links:

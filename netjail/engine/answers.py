@@ -74,7 +74,7 @@ class Answers(PortAnswers):
         if found is None or device is None:
             return None
         progress("waiting for the tunnel's first handshake")
-        return wg.wait_handshake(device, found.process(wg.USERSPACE), found.since, seconds)
+        return wg.wait_handshake(device, wg.userspace(found, device), found.since, seconds)
 
     def answering(self, name: str) -> bool | None:
         """Whether the tunnel's other end answers. None: nothing to judge by.
@@ -89,7 +89,7 @@ class Answers(PortAnswers):
         device = None if found is None else found.find(WireGuardDevice)
         if found is None or device is None:
             return None
-        peers = wg.show(device, found.process(wg.USERSPACE) is not None)
+        peers = wg.show(device, wg.userspace(found, device) is not None)
         newest = max((p.latest_handshake or 0 for p in peers), default=0)
         keepalives = [p.persistent_keepalive for p in peers if p.persistent_keepalive]
         look = Look(

@@ -21,7 +21,7 @@ _SAMPLE = f"{names.HOST_IF_PREFIX}profile"
 _ALL = f"{names.HOST_IF_PREFIX}+"
 _IN_USE = {"ip": "/proc/net/ip_tables_names", "ip6": "/proc/net/ip6_tables_names"}
 _LEGACY = {"ip": "iptables-legacy", "ip6": "ip6tables-legacy"}
-_TUNNELS = ("wireguard", "tun", "ipip", "gre", "sit", "vti", "xfrm")
+_TUNNELS = ("wireguard", "amneziawg", "tun", "ipip", "gre", "sit", "vti", "xfrm")
 
 
 # What stands in the way --------------------------------------------------------------------------

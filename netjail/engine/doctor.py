@@ -6,18 +6,15 @@ Looks only; what has to be tried is tried in a namespace of its own that goes at
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator
 
-from netjail import names
-from netjail.engine import coexist, hostdns, process
+from netjail.engine import coexist, hostdns, ns, process, wg
 from netjail.engine.findings import Check
 from netjail.engine.hostfacts import read_sysctl
-from netjail.engine.netlink import NetlinkError, Socket, new_wireguard
+from netjail.engine.netlink import Socket
 from netjail.errors import NetjailError
-from netjail.launch import syscalls
 
 
 def checks() -> list[Check]:
@@ -52,7 +49,7 @@ def _programs() -> Iterator[Check]:
 def _wireguard() -> Iterator[Check]:
     title = "WireGuard"
     userspace = shutil.which("wireguard-go", path=process.PATH)
-    if _in_scratch(_kernel_wireguard):
+    if ns.in_scratch(lambda: wg.kernel_has("wireguard")):
         yield Check("wireguard", title, "ok", "in the kernel")
     elif userspace and os.path.exists("/dev/net/tun"):
         yield Check("wireguard", title, "ok", "by wireguard-go; this kernel has no WireGuard")
@@ -74,28 +71,32 @@ def _wireguard() -> Iterator[Check]:
         )
 
 
-def _kernel_wireguard() -> bool:
-    with Socket() as netlink:
-        try:
-            netlink.send(new_wireguard("nj-probe", 1420, names.LINK_GROUP))
-        except NetlinkError as error:
-            if error.errno == errno.EOPNOTSUPP:
-                return False
-            raise
-    return True
+def _amneziawg() -> Iterator[Check]:
+    """For machines that have a profile of that kind, or the tools."""
+    from netjail.profile import store
+
+    tools = wg.TOOLS["amneziawg"]
+    using = [name for name in store.names() if _kind(name) == "amneziawg"]
+    if not using and not wg.installed(tools.tool):
+        return
+    lack = wg.lack("amneziawg")
+    if lack is None:
+        by = tools.userspace if wg.installed(tools.userspace) else "the kernel"
+        if ns.in_scratch(lambda: wg.kernel_has(tools.kind)):
+            by = "the kernel"
+        yield Check("amneziawg", tools.title, "ok", f"by {by}")
+        return
+    text = f"{lack.message}; needed by {', '.join(using)}" if using else lack.message
+    yield Check("amneziawg", tools.title, "error" if using else "info", text, lack.hint)
 
 
-def _in_scratch(test: Callable[[], bool]) -> bool:
-    """Run a test in a network namespace that nobody else sees."""
-    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+def _kind(name: str) -> str | None:
+    from netjail.profile import store
+
     try:
-        syscalls.unshare(syscalls.CLONE_NEWNET)
-        try:
-            return test()
-        finally:
-            syscalls.setns(home, syscalls.CLONE_NEWNET)
-    finally:
-        os.close(home)
+        return store.load(name).uplink.kind
+    except NetjailError:
+        return None  # `_profiles` tells
 
 
 def _kernel() -> Iterator[Check]:
@@ -197,6 +198,7 @@ def _profiles() -> Iterator[Check]:
 _LOOKS: tuple[Callable[[], Iterator[Check]], ...] = (
     _programs,
     _wireguard,
+    _amneziawg,
     _kernel,
     _writable,
     _uplink,

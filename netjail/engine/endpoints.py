@@ -168,7 +168,7 @@ class Endpoints:
         ]
 
     def _userspace(self) -> bool:
-        return self.found.process(wg.USERSPACE) is not None
+        return wg.userspace(self.found, self.device) is not None
 
     def _online(self) -> bool:
         """Whether there is any way out: names are not looked up where nobody could be asked."""
@@ -259,11 +259,12 @@ class Endpoints:
             words += ["allowed-ips", ",".join(map(str, one.peer.allowed_ips))]
         # Also where it is the same: WireGuard then forgets by which address of ours it went.
         words += ["endpoint", where]
+        tool = wg.TOOLS[self.device.protocol].tool
         if self._userspace():
-            process.run(["wg", "set", self.device.born_as, *words], stdin=secret, timeout=5)
+            process.run([tool, "set", self.device.born_as, *words], stdin=secret, timeout=5)
         else:
             with ns.inside_named(self.device.netns):
-                process.run(["wg", "set", self.device.jail_if, *words], stdin=secret, timeout=5)
+                process.run([tool, "set", self.device.jail_if, *words], stdin=secret, timeout=5)
         if where != one.now:
             self.say(f"the server {one.endpoint.host} is now asked at {where}, not at {one.now}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from netjail import names
 from netjail.engine import explain_lan, explain_links, explain_ports, nft
+from netjail.engine.wg import TOOLS
 from netjail.uplinks.wanted import (
     DnsRelay,
     Files,
@@ -166,15 +167,16 @@ def _masquerade(r: Masquerade) -> tuple[str, list[str]]:
 def _wireguard(r: WireGuardDevice) -> tuple[str, list[str]]:
     born = "" if r.birth is None else f"ip netns exec {r.birth} "
     where = "on the host" if r.birth is None else f"in the jail {r.birth}"
+    tools = TOOLS[r.protocol]
     commands = [
-        f"{born}ip link add {r.born_as} type wireguard",
-        f"{born}wg setconf {r.born_as} /dev/stdin",
+        f"{born}ip link add {r.born_as} type {tools.kind}",
+        f"{born}{tools.tool} setconf {r.born_as} /dev/stdin",
         f"{born}ip link set {r.born_as} netns {r.netns} name {r.jail_if}",
         *(f"ip -n {r.netns} addr add {address} dev {r.jail_if}" for address in r.addresses),
         f"ip -n {r.netns} link set {r.jail_if} mtu {r.mtu} up",
         *(f"ip -n {r.netns} route add {net} dev {r.jail_if}" for net in r.routes),
     ]
-    return f"make the WireGuard tunnel, its socket {where}, and move it in", commands
+    return f"make the {tools.title} tunnel, its socket {where}, and move it in", commands
 
 
 def _client(r: VpnClient) -> tuple[str, list[str]]:

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from hashlib import blake2s
 
 from netjail import names
-from netjail.engine import hostfacts, ns
+from netjail.engine import disguise, hostfacts, ns
 from netjail.errors import NetjailError
 from netjail.profile import places
 from netjail.profile.model import Endpoint, Peer, Place, Profile, WireGuard
@@ -39,7 +39,6 @@ AGAIN_SECONDS = 1.0
 _P = 2**255 - 19
 _NAME = b"Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s"
 _IDENTIFIER = b"WireGuard v1 zx2c4 Jason@zx2c4.com"
-_ANSWER_BYTES = 92
 
 
 def measure(profile: Profile, among: Sequence[Place], seconds: float) -> dict[str, float] | None:
@@ -155,7 +154,8 @@ def _ask(
             for each in waiting.values():
                 family, to = targets[each.name]
                 try:
-                    sockets[family].sendto(each.message, socket.MSG_DONTWAIT, to)
+                    for packet in disguise.wrap(each.tunnel, each.message):
+                        sockets[family].sendto(packet, socket.MSG_DONTWAIT, to)
                 except OSError:
                     continue  # there is no way to it
                 sent.setdefault(each.index, time.monotonic())
@@ -168,13 +168,12 @@ def _ask(
             except OSError:
                 continue  # ICMP's word that nobody is there; others may answer
             at = time.monotonic()
-            if len(data) != _ANSWER_BYTES or data[:4] != b"\2\0\0\0":
-                continue
-            found = waiting.get(struct.unpack_from("<I", data, 8)[0])
-            if found is not None and found.index in sent:
-                heard.append((found, data, at - sent[found.index]))
+            answer = _answer(waiting, data)
+            if answer is not None and answer[0].index in sent:
+                found, message = answer
+                heard.append((found, message, at - sent[found.index]))
                 del waiting[found.index]
-                if enough is not None and found.is_answer(data):
+                if enough is not None and found.is_answer(message):
                     proven.add(found.name)
         if enough is not None and enough(proven):
             break
@@ -182,11 +181,22 @@ def _ask(
     return {each.name: took for each, data, took in heard if each.is_answer(data)}
 
 
+def _answer(waiting: Mapping[int, Initiation], data: bytes) -> tuple[Initiation, bytes] | None:
+    """Whose answer a packet may be, and the message in it. Each server may have a disguise of its
+    own, so that only those who wait can tell."""
+    for each in waiting.values():
+        message = disguise.unwrap(each.tunnel, data)
+        if message is not None and struct.unpack_from("<I", message, 8)[0] == each.index:
+            return each, message
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Initiation:
     """A first message, with what it takes to know its answer."""
 
     name: str
+    tunnel: WireGuard
     index: int
     message: bytes
     private: bytes
@@ -203,7 +213,9 @@ class Initiation:
         ephemeral, index = secrets.token_bytes(32), secrets.randbits(32)
         chain = blake2s(_NAME).digest()
         digest = _hash(_hash(chain, _IDENTIFIER), server)
-        head = struct.pack("<II", 1, index) + (own := x25519(ephemeral))
+        head = struct.pack("<II", disguise.initiation_type(tunnel), index) + (
+            own := x25519(ephemeral)
+        )
         (chain,) = _derive(chain, own, 1)
         digest = _hash(digest, own)
         chain, key = _derive(chain, x25519(ephemeral, server), 2)
@@ -215,7 +227,7 @@ class Initiation:
         message = head + static + stamp
         mac = blake2s(message, key=_hash(b"mac1----", server), digest_size=16).digest()
         whole = message + mac + bytes(16)
-        return cls(name, index, whole, private, ephemeral, psk, chain, digest)
+        return cls(name, tunnel, index, whole, private, ephemeral, psk, chain, digest)
 
     def is_answer(self, data: bytes) -> bool:
         """Whether this is the server's own answer."""

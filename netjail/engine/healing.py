@@ -38,7 +38,7 @@ def way(found: Record, tunnels: Tunnels) -> str | None:
     device: WireGuardDevice | None = found.find(WireGuardDevice)
     client: VpnClient | None = found.find(VpnClient)
     if device is not None:
-        peers = wg.show(device, found.process(wg.USERSPACE) is not None)
+        peers = wg.show(device, wg.userspace(found, device) is not None)
         return _ways(device.birth, [p.endpoint for p in peers if p.endpoint is not None])
     if client is not None:
         session = tunnels.session(found.profile)
@@ -135,12 +135,12 @@ def _measure(records: Records, name: str, uplink: WireGuard, say: Say) -> None:
     device = None if found is None else found.find(WireGuardDevice)
     if found is None or device is None or uplink.mtu is not None:
         return
-    peers = wg.show(device, found.process(wg.USERSPACE) is not None)
+    peers = wg.show(device, wg.userspace(found, device) is not None)
     servers = [address_of(peer.endpoint) for peer in peers if peer.endpoint is not None]
     there = list(reachable(device.birth, [each for each in servers if each is not None]))
     if not there:
         return
-    mtu = wireguard.mtu_for(there, uplink.through, HostFacts(Subnets(), say, records=records))
+    mtu = wireguard.mtu_for(there, uplink, HostFacts(Subnets(), say, records=records))
     if mtu == device.mtu:
         return
     with ns.inside_named(device.netns), Socket() as netlink:

@@ -36,7 +36,7 @@ def update(wanted: WireGuardDevice, context: Context) -> None:
     if not wg.present(wanted, context):
         wg.apply(wanted, context)
         return
-    userspace = context.record.process(wg.USERSPACE) is not None
+    userspace = wg.userspace(context.record, wanted) is not None
     before = [r for r in context.record.resources if isinstance(r, WireGuardDevice)]
     _setconf(wanted, userspace, wanted.config.partition("[Peer]")[0])
     with ns.inside_named(wanted.netns), Socket() as netlink:
@@ -68,8 +68,9 @@ def _remove(netlink: Socket, request: Request) -> None:
 
 def _setconf(wanted: WireGuardDevice, userspace: bool, config: str) -> None:
     """By wg(8): in the jail, or at the control socket of wireguard-go, which is the host's."""
+    tool = wg.TOOLS[wanted.protocol].tool
     if userspace:
-        process.run(["wg", "setconf", wanted.born_as, "/dev/stdin"], stdin=config)
+        process.run([tool, "setconf", wanted.born_as, "/dev/stdin"], stdin=config)
         return
     with ns.inside_named(wanted.netns):
-        process.run(["wg", "setconf", wanted.jail_if, "/dev/stdin"], stdin=config)
+        process.run([tool, "setconf", wanted.jail_if, "/dev/stdin"], stdin=config)

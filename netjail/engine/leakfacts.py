@@ -31,7 +31,7 @@ from netjail.uplinks.wanted import Files, Masquerade, Resource, VethPair, VpnCli
 from netjail.uplinks.wanted_lan import AdoptedNetns
 from netjail.uplinks.wanted_ports import BorrowedPort, PortSet
 
-TUNNELS = frozenset({"wireguard", "openvpn", "openconnect"})
+TUNNELS = frozenset({"wireguard", "amneziawg", "openvpn", "openconnect"})
 HELD_SECONDS = 5.0
 _LOCAL_TABLE = 255
 _LEADS_NOWHERE = (6, 7, 8)  # blackhole, unreachable, prohibit
@@ -219,8 +219,8 @@ def _tunnel(record: Record) -> dict[str, Any]:
     device = record.find(WireGuardDevice)
     if device is None:
         return {}
-    userspace = record.process(wg.USERSPACE)
-    found: dict[str, Any] = {"implementation": "kernel" if userspace is None else wg.USERSPACE}
+    userspace = wg.userspace(record, device)
+    found: dict[str, Any] = {"implementation": "kernel" if userspace is None else userspace.name}
     found["mtu"] = device.mtu
     try:
         peers = wg.show(device, userspace is not None)
@@ -243,11 +243,13 @@ def _tunnel(record: Record) -> dict[str, Any]:
 
 def _misplaced(record: Record, device: WireGuardDevice) -> str:
     """What is wrong with the place of the encrypted socket; nothing where all is well."""
-    userspace = record.process(wg.USERSPACE)
+    userspace = wg.userspace(record, device)
     if userspace is not None:
         return _elsewhere(userspace, device.birth)
     with ns.inside_named(device.netns):
-        said = process.run(["wg", "show", device.jail_if, "listen-port"], timeout=5)
+        said = process.run(
+            [wg.TOOLS[device.protocol].tool, "show", device.jail_if, "listen-port"], timeout=5
+        )
         inner = _udp_ports()
     with ns.inside_named(device.birth):
         outer = _udp_ports()

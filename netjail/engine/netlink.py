@@ -173,9 +173,9 @@ def new_child(
     return Request(RTM_NEWLINK, _CREATE, body)
 
 
-def new_wireguard(name: str, mtu: int, group: int) -> Request:
+def new_wireguard(name: str, mtu: int, group: int, kind: str = "wireguard") -> Request:
     """A WireGuard interface, down. EOPNOTSUPP where the kernel has no WireGuard."""
-    info = _nla(_IFLA_INFO_KIND, "wireguard")
+    info = _nla(_IFLA_INFO_KIND, kind)
     return Request(RTM_NEWLINK, _CREATE, _links(ifname=name, mtu=mtu, group=group, linkinfo=info))
 
 

@@ -201,3 +201,16 @@ def remove(name: str, ours: tuple[int, int] | None) -> None:
         os.unlink(path)
     except FileNotFoundError:
         pass
+
+
+def in_scratch(test: Callable[[], bool]) -> bool:
+    """Run a test in a network namespace that nobody else sees."""
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        syscalls.unshare(syscalls.CLONE_NEWNET)
+        try:
+            return test()
+        finally:
+            syscalls.setns(home, syscalls.CLONE_NEWNET)
+    finally:
+        os.close(home)

@@ -73,4 +73,4 @@ def _place(resource: Resource) -> tuple[str | None, ...] | None:
     none."""
     if not isinstance(resource, WireGuardDevice):
         return None
-    return resource.netns, resource.birth, resource.born_as, resource.jail_if
+    return resource.netns, resource.birth, resource.born_as, resource.jail_if, resource.protocol

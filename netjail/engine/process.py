@@ -35,6 +35,11 @@ PACKAGES = {
     "openvpn": "openvpn",
     "openconnect": "openconnect",
 }
+_ELSEWHERE = dict.fromkeys(
+    ("awg", "amneziawg-go"),
+    "Debian has no AmneziaWG: install amneziawg-tools, and amneziawg-go or the kernel module, from "
+    "https://github.com/amnezia-vpn (it names packages for some distributions)",
+)
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where the helper looks for programs, whatever PATH it was started with."""
 
@@ -55,6 +60,16 @@ class Process:
         return start_time(self.pid) == self.started
 
 
+def hint(name: str) -> str:
+    """How a program is had."""
+    package = PACKAGES.get(name, name)
+    return _ELSEWHERE.get(
+        name,
+        f"install it: sudo apt install {package} "
+        f"(the package is called {package} on Debian and Ubuntu)",
+    )
+
+
 def program(name: str) -> str:
     """Absolute path of a program. Raises missing-program with the package that has it."""
     found = _found.get((name, PATH))
@@ -65,8 +80,7 @@ def program(name: str) -> str:
         raise NetjailError(
             "missing-program",
             f"the program {name} is not installed",
-            f"install it: sudo apt install {PACKAGES.get(name, name)} "
-            f"(the package is called {PACKAGES.get(name, name)} on Debian and Ubuntu)",
+            hint(name),
         )
     _found[name, PATH] = found
     return found

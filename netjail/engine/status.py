@@ -228,8 +228,8 @@ def _uplink(record: Record, result: dict[str, Any]) -> None:
     device = record.find(WireGuardDevice)
     if device is None:
         return
-    userspace: Process | None = record.process(wg.USERSPACE)
-    uplink["implementation"] = "kernel" if userspace is None else wg.USERSPACE
+    userspace: Process | None = wg.userspace(record, device)
+    uplink["implementation"] = "kernel" if userspace is None else userspace.name
     uplink["through"] = record.through
     try:
         peers = wg.show(device, userspace is not None)

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""WireGuard interfaces: by the kernel, by wireguard-go where it has none; asked through wg(8)."""
+"""WireGuard interfaces: by the kernel, by wireguard-go where it has none; asked through wg(8).
+AmneziaWG is the same by other names: see TOOLS."""
 
 from __future__ import annotations
 
 import errno
 import os
+import shutil
 import socket
 import time
 from collections.abc import Callable
@@ -25,12 +27,66 @@ from netjail.engine.netlink import (
     set_link,
 )
 from netjail.engine.process import Process
+from netjail.engine.record import Record
 from netjail.errors import NetjailError
 from netjail.uplinks.wanted import WireGuardDevice
 
-USERSPACE = "wireguard-go"
-_SOCKETS = "/var/run/wireguard"
-"""Where wireguard-go puts its control sockets, named after the interface at birth."""
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """How a protocol is had. `kind`: of the kernel's interfaces; `tool`: what wg(8) is;
+    `userspace`: what serves an interface where the kernel cannot; `sockets`: where that puts its
+    control sockets, named after the interface at birth."""
+
+    title: str
+    kind: str
+    tool: str
+    userspace: str
+    sockets: str
+
+
+TOOLS = {
+    "wireguard": Tools("WireGuard", "wireguard", "wg", "wireguard-go", "/var/run/wireguard"),
+    "amneziawg": Tools("AmneziaWG", "amneziawg", "awg", "amneziawg-go", "/var/run/amneziawg"),
+}
+
+
+def userspace(record: Record, device: WireGuardDevice) -> Process | None:
+    """The program that serves an interface; None where the kernel does."""
+    return record.process(TOOLS[device.protocol].userspace)
+
+
+def kernel_has(kind: str) -> bool:
+    """Whether this kernel makes interfaces of a kind. Leaves one called nj-probe behind: to be
+    called in a namespace that goes."""
+    with Socket() as netlink:
+        try:
+            netlink.send(new_wireguard("nj-probe", 1420, names.LINK_GROUP, kind))
+        except NetlinkError as error:
+            if error.errno == errno.EOPNOTSUPP:
+                return False
+            raise
+    return True
+
+
+def installed(program: str) -> bool:
+    """Whether the helper finds a program."""
+    return shutil.which(program, path=process.PATH) is not None
+
+
+def lack(protocol: str) -> NetjailError | None:
+    """What is missing for a protocol, in words; None where all is there."""
+    tools = TOOLS[protocol]
+    missing = [] if installed(tools.tool) else [f"the program {tools.tool}"]
+    if not installed(tools.userspace) and not ns.in_scratch(lambda: kernel_has(tools.kind)):
+        missing.append(f"{tools.userspace} or a kernel module")
+    if not missing:
+        return None
+    return NetjailError(
+        "missing-program",
+        f"{tools.title} is not installed: {' and '.join(missing)} is missing",
+        process.hint(tools.tool),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +111,8 @@ def apply(wanted: WireGuardDevice, context: Context) -> None:
     try:
         with ns.inside_named(wanted.birth), Socket() as netlink:
             _create(wanted, netlink, context)
-            process.run(["wg", "setconf", wanted.born_as, "/dev/stdin"], stdin=wanted.config)
+            tool = TOOLS[wanted.protocol].tool
+            process.run([tool, "setconf", wanted.born_as, "/dev/stdin"], stdin=wanted.config)
             index = index_of(wanted.born_as)
             if index is None:
                 raise NetjailError("system", f"{wanted.born_as} vanished while it was set up")
@@ -85,19 +142,27 @@ def _no_ipv6(wanted: WireGuardDevice) -> bool:
 
 
 def _create(wanted: WireGuardDevice, netlink: Socket, context: Context) -> None:
+    tools = TOOLS[wanted.protocol]
     try:
-        netlink.send(new_wireguard(wanted.born_as, wanted.mtu, names.LINK_GROUP))
+        netlink.send(new_wireguard(wanted.born_as, wanted.mtu, names.LINK_GROUP, tools.kind))
         return
     except NetlinkError as error:
         if error.errno != errno.EOPNOTSUPP:
             raise
-    log = context.log(USERSPACE)
-    context.progress("starting wireguard-go, as this kernel has no WireGuard")
+    if wanted.protocol != "wireguard" and not installed(tools.userspace):
+        raise NetjailError(
+            "missing-program",
+            f"{tools.title} is not installed: neither {tools.userspace} nor a kernel module is "
+            "there",
+            process.hint(tools.userspace),
+        )
+    log = context.log(tools.userspace)
+    context.progress(f"starting {tools.userspace}, as this kernel has no {tools.title}")
     started = process.start(
-        USERSPACE, _argv(wanted), log, {"WG_PROCESS_FOREGROUND": "1", "LOG_LEVEL": "error"}
+        tools.userspace, _argv(wanted), log, {"WG_PROCESS_FOREGROUND": "1", "LOG_LEVEL": "error"}
     )
     context.remember(started)
-    control = f"{_SOCKETS}/{wanted.born_as}.sock"
+    control = f"{tools.sockets}/{wanted.born_as}.sock"
     process.wait_for(
         "making the interface",
         lambda: index_of(wanted.born_as) is not None and os.path.exists(control),
@@ -108,13 +173,13 @@ def _create(wanted: WireGuardDevice, netlink: Socket, context: Context) -> None:
 
 
 def _argv(wanted: WireGuardDevice) -> list[str]:
-    return [USERSPACE, "--foreground", wanted.born_as]
+    return [TOOLS[wanted.protocol].userspace, "--foreground", wanted.born_as]
 
 
 def present(wanted: WireGuardDevice, context: Context) -> bool:
     """Whether the interface is where it belongs and served."""
-    userspace = context.record.process(USERSPACE)
-    if userspace is not None and not userspace.alive():
+    server = userspace(context.record, wanted)
+    if server is not None and not server.alive():
         return False
     try:
         with ns.inside_named(wanted.netns):
@@ -125,12 +190,13 @@ def present(wanted: WireGuardDevice, context: Context) -> bool:
 
 def undo(wanted: WireGuardDevice, context: Context) -> None:
     """Remove the interface wherever it got to, and the process that serves it. Idempotent."""
-    userspace = context.record.process(USERSPACE) or process.find(_argv(wanted), USERSPACE)
-    if userspace is not None:
-        process.stop(userspace)
-        context.forget(USERSPACE)
+    tools = TOOLS[wanted.protocol]
+    server = userspace(context.record, wanted) or process.find(_argv(wanted), tools.userspace)
+    if server is not None:
+        process.stop(server)
+        context.forget(tools.userspace)
         try:
-            os.unlink(f"{_SOCKETS}/{wanted.born_as}.sock")
+            os.unlink(f"{tools.sockets}/{wanted.born_as}.sock")
         except FileNotFoundError:
             pass
     _delete(wanted.birth, wanted.born_as)
@@ -168,11 +234,12 @@ def _send(netns: str | None, name: str, message: Callable[[int], Message]) -> No
 
 def show(wanted: WireGuardDevice, userspace: bool) -> list[PeerState]:
     """The peers as they stand. Raises NetjailError where the interface is gone."""
+    tool = TOOLS[wanted.protocol].tool
     if userspace:
-        text = process.run(["wg", "show", wanted.born_as, "dump"], timeout=5)
+        text = process.run([tool, "show", wanted.born_as, "dump"], timeout=5)
     else:
         with ns.inside_named(wanted.netns):
-            text = process.run(["wg", "show", wanted.jail_if, "dump"], timeout=5)
+            text = process.run([tool, "show", wanted.jail_if, "dump"], timeout=5)
     return parse_dump(text)
 
 

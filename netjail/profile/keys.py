@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from netjail import names
 from netjail.profile import checks
+from netjail.profile.amnezia import AMNEZIA_KEYS
 from netjail.profile.checks import DESCRIPTION_MAX, MTU_MAX, MTU_MIN
 from netjail.profile.key import Key, KeySet, Type, choice
 from netjail.profile.lankeys import LAN, LAN_JAIL_IFS, LAN_KEYS, LAN_KINDS
 from netjail.profile.linkkeys import LINK_KEYS
-from netjail.profile.placekeys import POOLED, place_keys
+from netjail.profile.placekeys import POOLED, WIREGUARDS, place_keys
 from netjail.profile.portkeys import PORT_KEYS, natpmp_keys
 from netjail.profile.shaping import SHAPE_KEYS
 from netjail.profile.tunnelkeys import TUNNEL_KEYS
@@ -23,6 +24,7 @@ VERSION = 1
 
 KINDS = {
     "wireguard": "a WireGuard tunnel, the only way out of the jail",
+    "amneziawg": "WireGuard whose packets are disguised (AmneziaWG), the only way out",
     "openvpn": "an OpenVPN tunnel, the only way out of the jail",
     "openconnect": "AnyConnect, GlobalProtect, Fortinet, Pulse and the like, the only way out",
     "veth": "the host's own uplink, behind NAT",
@@ -32,7 +34,6 @@ KINDS = {
 """Uplink kinds of this version, with what they are."""
 
 LATER_KINDS = {
-    "amneziawg": "AmneziaWG, a variant of WireGuard that disguises its packets",
     "socks": "a SOCKS proxy",
     "tor": "the Tor network",
 }
@@ -74,9 +75,9 @@ DOMAIN = Type('domains like "corp.example"', checks.domain)
 HOST_ADDRESS = Type("an address, or a list of addresses", checks.address)
 
 
-_WG = ("wireguard",)
+_WG = WIREGUARDS
 _VETH = ("veth",)
-_TUNNELS = ("wireguard", "openvpn", "openconnect")
+_TUNNELS = (*_WG, "openvpn", "openconnect")
 
 _OWN_KEYS: tuple[Key, ...] = (
     Key("version", VERSION_TYPE, "Version of this format.", required=True),
@@ -188,6 +189,7 @@ _OWN_KEYS: tuple[Key, ...] = (
         kinds=POOLED,
         default="`true`",
     ),
+    *AMNEZIA_KEYS,
     *TUNNEL_KEYS,
     *natpmp_keys(_TUNNELS),
     Key(
@@ -294,6 +296,7 @@ LATER_OF_KIND = {
 
 DNS_MODES = {
     "wireguard": ("uplink", "static"),
+    "amneziawg": ("uplink", "static"),
     "openvpn": ("uplink", "static"),
     "openconnect": ("uplink", "static"),
     "veth": ("host", "static"),
@@ -305,6 +308,7 @@ DNS_MODES = {
 
 JAIL_IFS = {
     "wireguard": names.TUNNEL_IF,
+    "amneziawg": names.TUNNEL_IF,
     "openvpn": names.TUN_IF,
     "openconnect": names.TUN_IF,
     "veth": names.VETH_IF,

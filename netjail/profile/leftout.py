@@ -24,7 +24,8 @@ _APPS = {
     "includedapplications": "IncludedApplications",
     "excludedapplications": "ExcludedApplications",
 }
-KEYS = {"table": "Table", "saveconfig": "SaveConfig", **_HOOKS, **_APPS}
+_AMNEZIA_JUNK = {"j1": "J1", "j2": "J2", "j3": "J3", "itime": "Itime"}
+KEYS = {"table": "Table", "saveconfig": "SaveConfig", **_HOOKS, **_APPS, **_AMNEZIA_JUNK}
 """Keys of wg-quick(8) and of its relatives that are never obeyed, by folded name."""
 
 _HOOK = "netjail never runs commands out of a file"
@@ -38,6 +39,10 @@ _TABLE_OFF = (
 )
 _TABLE = "a jail has routing tables of its own; netjail makes the routes of AllowedIPs there"
 _ONLY_APPS = "a list for Android; here you choose by what you start with `netjail run`"
+_JUNK_OF_1_5 = (
+    "AmneziaWG had it for a while only, and its tools know it no more; it is junk that this side "
+    "sends, which the server does not need"
+)
 TILDE = (
     "~ is for systemd-resolved, to send some names here and others elsewhere; "
     "in a jail all names go to the profile's servers"
@@ -57,6 +62,8 @@ def reason(folded: str, value: str) -> str:
         return _HOOK
     if folded == "saveconfig":
         return _SAVE
+    if folded in _AMNEZIA_JUNK:
+        return _JUNK_OF_1_5
     if folded in _APPS:
         return _ONLY_APPS
     return _TABLE_OFF if value.lower() == "off" else _TABLE

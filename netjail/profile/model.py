@@ -81,6 +81,32 @@ class WireGuard:
 
 
 @dataclass(frozen=True, slots=True)
+class AmneziaWG(WireGuard):
+    """WireGuard whose packets are disguised: see `amnezia`. None: as WireGuard has it.
+
+    `h1` to `h4` are ranges, both ends in them; `i1` to `i5` describe packets by tags.
+    """
+
+    kind: ClassVar[str] = "amneziawg"
+    jc: int | None = None
+    jmin: int | None = None
+    jmax: int | None = None
+    s1: int | None = None
+    s2: int | None = None
+    s3: int | None = None
+    s4: int | None = None
+    h1: tuple[int, int] | None = None
+    h2: tuple[int, int] | None = None
+    h3: tuple[int, int] | None = None
+    h4: tuple[int, int] | None = None
+    i1: str | None = None
+    i2: str | None = None
+    i3: str | None = None
+    i4: str | None = None
+    i5: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Veth:
     """The host's own uplink through NAT. `interface` pins the way out to one host interface.
 

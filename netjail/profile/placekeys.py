@@ -8,10 +8,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
-from netjail.profile import checks
+from netjail.profile import amnezia, checks
 from netjail.profile.key import Key, Type
 
-POOLED = ("wireguard", "openvpn")
+WIREGUARDS = ("wireguard", amnezia.KIND)
+POOLED = (*WIREGUARDS, "openvpn")
 """Kinds of uplink that can have places."""
 PLACES_MAX = 4096
 NAME_MAX = 63
@@ -49,6 +50,8 @@ _OPENVPN = (
 
 def leaves(kind: str) -> tuple[str, ...]:
     """What a place of a pool of that kind may say, besides its name."""
+    if kind == amnezia.KIND:
+        return (*_WIREGUARD, *PEER_LEAVES, *amnezia.LEAVES)
     return (*_WIREGUARD, *PEER_LEAVES) if kind == "wireguard" else (*_OPENVPN, "dns", "mtu")
 
 

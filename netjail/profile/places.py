@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from netjail.errors import NetjailError
-from netjail.profile import checks
+from netjail.profile import amnezia, checks
 from netjail.profile.countries import country_of, tokens, words_for
-from netjail.profile.model import OpenVpn, Place, Profile, WireGuard
+from netjail.profile.model import AmneziaWG, OpenVpn, Place, Profile, WireGuard
 from netjail.profile.placekeys import PEER_LEAVES, PLACES_MAX
 from netjail.profile.tables import Path, Report, table
 
@@ -65,6 +65,10 @@ def judge(uplink: Pooled, path: Path, report: Report) -> None:
             )
         if not made.addresses:
             report.problem((*here, "address"), "an empty list; a tunnel needs an address")
+        if isinstance(made, AmneziaWG):
+            values = {leaf: getattr(made, leaf) for leaf in amnezia.LEAVES}
+            for leaf, text in amnezia.problems(values):
+                report.problem((*here, leaf), text)
         small = made.mtu is not None and made.mtu < checks.MTU_MIN_IPV6
         if small and any(a.version == 6 for a in made.addresses):
             report.problem((*here, "mtu"), f"{made.mtu} is too small for the IPv6 address here")
@@ -112,12 +116,14 @@ def choose(profile: Profile, name: str | None) -> Profile:
 def dump(uplink: Pooled) -> list[dict[str, Any]]:
     """The tables [[uplink.place]]."""
     return [
-        {"name": place.name} | {key: _plain(value) for key, value in place.values}
+        {"name": place.name} | {key: _plain(key, value) for key, value in place.values}
         for place in uplink.places
     ]
 
 
-def _plain(value: Any) -> Any:
+def _plain(key: str, value: Any) -> Any:
+    if key in amnezia.LEAVES:
+        return amnezia.written(key, value)
     if value is None:
         return "off"  # persistent_keepalive
     if isinstance(value, tuple):

@@ -15,14 +15,18 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from netjail.errors import NetjailError
-from netjail.profile import checks, ovpn, wgquick
+from netjail.profile import amnezia, checks, ovpn, wgquick
 from netjail.profile.countries import PROTOCOLS
 from netjail.profile.leftout import LeftOut
 from netjail.profile.model import OpenVpn, Place, WireGuard
-from netjail.profile.placekeys import NAME_MAX, PEER_LEAVES, PLACES_MAX, leaves
+from netjail.profile.placekeys import NAME_MAX, PEER_LEAVES, PLACES_MAX, WIREGUARDS, leaves
 
 _SUFFIXES = re.compile(r"(?i)(\.(conf|wg|txt|cfg|ini|ovpn))+$")
-_SHOWN = {"wireguard": "a WireGuard file", "openvpn": "an OpenVPN file"}
+_SHOWN = {
+    "wireguard": "a WireGuard file",
+    amnezia.KIND: "an AmneziaWG file",
+    "openvpn": "an OpenVPN file",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,7 @@ class _Reader:
 
     def servers(self, kind: str | None) -> list[_Server]:
         """The files of one kind, read; the rest is skipped."""
-        texts: dict[str, dict[str, str]] = {"wireguard": {}, "openvpn": {}}
+        texts: dict[str, dict[str, str]] = {each: {} for each in _SHOWN}
         others: dict[str, str] = {}
         for path in sorted(self._files):
             try:
@@ -105,7 +109,7 @@ class _Reader:
                 others[path] = _short(error)
                 continue
             if re.search(r"^\s*\[\s*(interface|peer)\s*\]", text, re.MULTILINE | re.IGNORECASE):
-                texts["wireguard"][path] = text
+                texts[wgquick.kind_of(text)][path] = text
             elif ovpn.looks_like(text):
                 texts["openvpn"][path] = text
             else:
@@ -127,7 +131,7 @@ class _Reader:
     def _read(self, kind: str, path: str, text: str) -> _Server | None:
         imported: wgquick.Imported | ovpn.Imported
         try:
-            if kind == "wireguard":
+            if kind in WIREGUARDS:
                 imported = wgquick.parse(text)
             else:
                 imported = ovpn.parse(text, self._side_files(path, ovpn.side_files(text)))
@@ -232,7 +236,7 @@ def _common(leaf: str, values: Sequence[Any]) -> Any:
 def _differing(
     kind: str, values: Mapping[str, Any], base: Mapping[str, Any]
 ) -> Iterator[tuple[str, Any]]:
-    always = ("endpoint", "public_key") if kind == "wireguard" else ("remote",)
+    always = ("endpoint", "public_key") if kind in WIREGUARDS else ("remote",)
     for leaf in dict.fromkeys((*always, *values)):
         if leaf in always or values[leaf] != base[leaf]:
             yield leaf, values[leaf]

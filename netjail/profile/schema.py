@@ -12,10 +12,11 @@ from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from typing import Any, TypeVar
 
-from netjail.profile import checks, keys, lans, links, placekeys, places, ports, tunnels
+from netjail.profile import amnezia, checks, keys, lans, links, placekeys, places, ports, tunnels
 from netjail.profile.checks import Bad
 from netjail.profile.model import (
     Address,
+    AmneziaWG,
     Bridge,
     Device,
     Dns,
@@ -166,7 +167,8 @@ def dns_warnings(uplink: Uplink, dns: Dns) -> list[str]:
 
 def _wireguard(raw: Mapping[str, Any], path: Path, report: Report) -> WireGuard | None:
     before = report.bad()
-    values = table(raw, "uplink", "wireguard", path, report)
+    kind = str(raw["kind"])
+    values = table(raw, "uplink", kind, path, report)
     raw_peers = raw.get("peer", [])
     peers: list[Values] = []
     if not isinstance(raw_peers, list) or not all(isinstance(p, dict) for p in raw_peers):
@@ -176,12 +178,15 @@ def _wireguard(raw: Mapping[str, Any], path: Path, report: Report) -> WireGuard 
     else:
         for n, raw_peer in enumerate(raw_peers):
             here = (*path, "peer", n)
-            peers.append(table(raw_peer, "uplink.peer", "wireguard", here, report))
+            peers.append(table(raw_peer, "uplink.peer", kind, here, report))
     _wireguard_relations(values, peers, path, report)
+    for leaf, text in amnezia.problems(values) if kind == amnezia.KIND else ():
+        report.problem((*path, leaf), text)
     if report.bad() != before:
         return None
     entries = values.pop("dns", ())
-    made = WireGuard(
+    cls = AmneziaWG if kind == amnezia.KIND else WireGuard
+    made = cls(
         private_key=values["private_key"],
         addresses=values["address"],
         peers=tuple(Peer(**p) for p in peers),
@@ -192,6 +197,7 @@ def _wireguard(raw: Mapping[str, Any], path: Path, report: Report) -> WireGuard 
         dns_servers=tuple(e for e in entries if not isinstance(e, str)),
         dns_search=tuple(e for e in entries if isinstance(e, str)),
         failover=values.get("failover", True),
+        **{leaf: values[leaf] for leaf in amnezia.LEAVES if leaf in values},
     )
     return _with_places(made, raw, path, report)
 
@@ -275,7 +281,7 @@ def _openconnect(raw: Mapping[str, Any], path: Path, report: Report) -> OpenConn
 
 
 _BY_KIND: dict[str, Callable[[Mapping[str, Any], Path, Report], Uplink | None]] = {
-    "wireguard": _wireguard,
+    **dict.fromkeys(placekeys.WIREGUARDS, _wireguard),
     "openvpn": _openvpn,
     "openconnect": _openconnect,
     "veth": _veth,

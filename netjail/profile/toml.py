@@ -9,9 +9,10 @@ from typing import Any
 
 from netjail import names
 from netjail.errors import NetjailError
-from netjail.profile import keys, links, places, ports, schema, tunnels
+from netjail.profile import amnezia, keys, links, places, ports, schema, tunnels
 from netjail.profile.lines import Locator
 from netjail.profile.model import (
+    AmneziaWG,
     Dns,
     ForeignNetns,
     Lan,
@@ -122,6 +123,8 @@ def _uplink(profile: Profile) -> dict[str, Any]:
         for name in ("mtu", "listen_port", "fwmark", "through"):
             if getattr(uplink, name) is not None:
                 raw[name] = getattr(uplink, name)
+        if isinstance(uplink, AmneziaWG):
+            raw |= amnezia.plain(uplink)
         if not uplink.failover:
             raw["failover"] = False
         raw["peer"] = [_peer(p) for p in uplink.peers]

@@ -16,10 +16,10 @@ from typing import Any
 
 from netjail import names
 from netjail.errors import NetjailError
-from netjail.profile import checks, keys, leftout, schema
+from netjail.profile import amnezia, checks, keys, leftout, schema
 from netjail.profile.key import Key
 from netjail.profile.leftout import LeftOut
-from netjail.profile.model import Dns, Peer, Profile, WireGuard
+from netjail.profile.model import AmneziaWG, Dns, Peer, Profile, WireGuard
 
 SIZE_MAX = 1 << 20
 _VALUE_MAX = 65536
@@ -59,6 +59,17 @@ _PEER = {(k.wg or "").lower(): k for k in keys.KEYS if k.name.startswith("uplink
 _WG_NAME = {k.name: k.wg for k in keys.KEYS if k.wg}
 
 _AMNEZIA = re.compile(r"jc|jmin|jmax|s[1-4]|h[1-4]|i[1-5]|j[1-3]|itime")
+_AMNEZIA_3 = {
+    "headerprotectionkey": "HeaderProtectionKey",
+    "contentpaddingaddition": "ContentPaddingAddition",
+    "rekeyaftertime": "RekeyAfterTime",
+    "rekeytimeout": "RekeyTimeout",
+    "rejectaftertime": "RejectAfterTime",
+    "keepalivetimeout": "KeepaliveTimeout",
+    "maxhandshakeattempts": "MaxHandshakeAttempts",
+    "randomtrailers": "RandomTrailers",
+    "disablecookies": "DisableCookies",
+}
 
 _LENDS = re.compile(r"^[ \t]*#[ \t]*NAT-PMP\b[^=\n]{0,60}=[ \t]*on\b", re.I | re.M)
 """What Proton VPN notes in its files, when that was chosen there."""
@@ -85,10 +96,17 @@ def decode(data: bytes) -> str:
         return data.decode("latin-1")
 
 
+def kind_of(text: str) -> str:
+    """The kind of uplink that a file is for: one line of AmneziaWG's makes it AmneziaWG's."""
+    reader = _Reader(text[:SIZE_MAX])
+    reader.scan()
+    return amnezia.KIND if reader.amnezia or reader.amnezia3 else "wireguard"
+
+
 def parse(text: str) -> Imported:
     """Read a wg-quick file.
 
-    Raises "import-refused" for a file of another sort (AmneziaWG, OpenVPN, a web page, ...) and
+    Raises "import-refused" for a file of another sort (OpenVPN, a web page, ...) and
     "invalid-profile" with all problems of a file of the right sort.
     """
     if len(text) > SIZE_MAX:
@@ -123,7 +141,8 @@ class _Reader:
         self.report = schema.Report(self._locate, self._line)
         self.interface: _Section | None = None
         self.peers: list[_Section] = []
-        self.amnezia: list[str] = []
+        self.amnezia = False
+        self.amnezia3: dict[str, None] = {}
         self._left_out: list[tuple[int, str, str, str]] = []
 
     # Where things are -------------------------------------------------------------------------
@@ -206,7 +225,9 @@ class _Reader:
             self._bad(number, 'is not of the form "Key = value"')
             return
         if _AMNEZIA.fullmatch(folded):
-            self.amnezia.append(name.strip())
+            self.amnezia = True
+        if folded in _AMNEZIA_3:
+            self.amnezia3[_AMNEZIA_3[folded]] = None
             return
         if folded in leftout.KEYS:
             self._leave_out(number, leftout.KEYS[folded], value, leftout.reason(folded, value))
@@ -217,6 +238,8 @@ class _Reader:
             return
         if section.title == "Unknown":
             return
+        if _AMNEZIA.fullmatch(folded) and not value:
+            return  # as for awg-quick
         key = (_INTERFACE if section.title == "Interface" else _PEER).get(folded)
         if key is None:
             self._unknown(name.strip(), value, number, section)
@@ -307,12 +330,11 @@ class _Reader:
 
     def refuse_foreign(self) -> None:
         """Raise "import-refused" if this is not a WireGuard file at all."""
-        if self.amnezia:
-            found = ", ".join(dict.fromkeys(self.amnezia))
+        if self.amnezia3:
             raise _refuse(
-                f"it is for AmneziaWG: {found} tell that variant of WireGuard how to disguise its "
-                "packets, and plain WireGuard cannot speak with such a server",
-                "ask the provider for a plain WireGuard file; AmneziaWG is not yet supported",
+                f"it is for AmneziaWG 3 ({', '.join(self.amnezia3)}), and netjail knows "
+                "AmneziaWG up to 2.0",
+                "ask the provider for a file for AmneziaWG 1.5 or 2.0, or for plain WireGuard",
             )
         if self.interface is not None or self.peers:
             if self.interface is None:
@@ -352,7 +374,7 @@ class _Reader:
             clean += [f"{x.key} = {x.value}" for x in peer.lines]
         config = wgconfig.WGConfig(keyattr=index)
         config.read_from_fileobj(io.StringIO("\n".join(clean) + "\n"))
-        raw: dict[str, Any] = {"kind": "wireguard"}
+        raw: dict[str, Any] = {"kind": amnezia.KIND if self.amnezia else "wireguard"}
         raw |= _translate(config.get_interface(), _INTERFACE)
         found = config.get_peers(keys_only=False)
         raw["peer"] = [_translate(found[n], _PEER) for n in range(len(self.peers))]
@@ -417,6 +439,8 @@ def export(profile: Profile) -> str:
         lines.append(f"ListenPort = {uplink.listen_port}")
     if uplink.fwmark is not None:
         lines.append(f"FwMark = {uplink.fwmark:#x}")
+    if isinstance(uplink, AmneziaWG):
+        lines += amnezia.lines(uplink)
     for peer in uplink.peers:
         lines += _peer(peer)
     return "\n".join(lines) + "\n"

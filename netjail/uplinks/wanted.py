@@ -90,7 +90,8 @@ class DnsRelay:
 class WireGuardDevice:
     """A WireGuard interface born in `birth` (a namespace's name; None: the host), moved to `netns`.
 
-    `config` is the text for wg-setconf(8); it holds secrets and never enters a record.
+    `config` is the text for wg-setconf(8); it holds secrets and never enters a record. `protocol`:
+    wireguard or amneziawg.
     """
 
     profile: str
@@ -103,6 +104,7 @@ class WireGuardDevice:
     routes: tuple[str, ...]
     probe: str | None
     config: str | None = field(default=None, repr=False, compare=False)
+    protocol: str = "wireguard"
 
 
 @dataclass(frozen=True, slots=True)

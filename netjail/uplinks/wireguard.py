@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from ipaddress import ip_network
 
 from netjail import names
-from netjail.profile.model import Address, Endpoint, Profile, WireGuard
+from netjail.profile import amnezia
+from netjail.profile.model import Address, AmneziaWG, Endpoint, Profile, WireGuard
 from netjail.uplinks.facts import Facts
 from netjail.uplinks.naming import host_interface
 from netjail.uplinks.wanted import Resource, WireGuardDevice
@@ -21,7 +22,7 @@ _DISCARD = ("192.0.2.1", "2001:db8::1")
 
 def describe(profile: Profile, uplink: WireGuard, facts: Facts) -> tuple[Resource, ...]:
     """The device. Endpoints are looked up now, outside the jail, so that `wg` need not."""
-    facts.require_program("wg")
+    facts.require_program("awg" if isinstance(uplink, AmneziaWG) else "wg")
     found = {
         peer.endpoint: facts.resolve(peer.endpoint, uplink.through)
         for peer in uplink.peers
@@ -34,11 +35,12 @@ def describe(profile: Profile, uplink: WireGuard, facts: Facts) -> tuple[Resourc
             birth=None if uplink.through is None else names.netns_name(uplink.through),
             born_as=host_interface(profile.name),
             jail_if=names.TUNNEL_IF,
-            mtu=uplink.mtu or mtu_for([each for each, _ in found.values()], uplink.through, facts),
+            mtu=uplink.mtu or mtu_for([each for each, _ in found.values()], uplink, facts),
             addresses=tuple(str(address) for address in uplink.addresses),
             routes=routes(uplink),
             probe=probe_address(uplink),
             config=setconf(uplink, found),
+            protocol=uplink.kind,
         ),
     )
 
@@ -71,6 +73,9 @@ def setconf(uplink: WireGuard, found: dict[Endpoint, tuple[Address, int]]) -> st
         lines.append(f"ListenPort = {uplink.listen_port}")
     if uplink.fwmark is not None:
         lines.append(f"FwMark = {uplink.fwmark:#x}")
+    if isinstance(uplink, AmneziaWG):
+        # what another place has set would stay
+        lines += amnezia.lines(uplink, whole=bool(uplink.places))
     for peer in uplink.peers:
         lines += ["", "[Peer]", f"PublicKey = {peer.public_key}"]
         if peer.preshared_key is not None:
@@ -85,7 +90,8 @@ def setconf(uplink: WireGuard, found: dict[Endpoint, tuple[Address, int]]) -> st
     return "\n".join(lines) + "\n"
 
 
-def mtu_for(servers: Iterable[Address], through: str | None, facts: Facts) -> int:
+def mtu_for(servers: Iterable[Address], uplink: WireGuard, facts: Facts) -> int:
     """What fits the ways to all servers."""
-    mtus = [facts.path_mtu(address, through) for address in servers]
-    return max(min(mtus, default=1500) - _OVERHEAD, _MTU_MIN)
+    mtus = [facts.path_mtu(address, uplink.through) for address in servers]
+    padding = (uplink.s4 or 0) if isinstance(uplink, AmneziaWG) else 0
+    return max(min(mtus, default=1500) - _OVERHEAD - padding, _MTU_MIN)

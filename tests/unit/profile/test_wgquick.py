@@ -10,7 +10,7 @@ import pytest
 
 from netjail.errors import NetjailError
 from netjail.profile import toml, wgquick
-from netjail.profile.model import Dns, NoUplink, Profile, WireGuard
+from netjail.profile.model import AmneziaWG, Dns, NoUplink, Profile, WireGuard
 from netjail.profile.wgquick import Imported
 from tests.unit.profile.examples import FILES, OTHER, PRIVATE, PSK, PUBLIC, WG_QUICK
 
@@ -133,18 +133,40 @@ def test_warp() -> None:
 
 
 def test_amnezia() -> None:
-    with pytest.raises(NetjailError) as caught:
-        read("amnezia")
-    assert caught.value.code == "import-refused"
-    assert "it is for AmneziaWG: Jc, Jmin, Jmax, S1, S2, H1, H2, H3, H4, I1 tell" in (
-        caught.value.message
-    )
+    uplink = read("amnezia").uplink
+    assert isinstance(uplink, AmneziaWG)
+    assert (uplink.kind, uplink.jc, uplink.s1, uplink.s3) == ("amneziawg", 4, 106, None)
+    assert uplink.h1 == (1194280432, 1194280432)
+    assert uplink.i1 == "<b 0xc70000000108>"
 
 
-@pytest.mark.parametrize("line", ["jc=1", "S4 = 0", "H1 = 5-6", "i5 = <b 0x00>", "ITime = 3"])
+@pytest.mark.parametrize("line", ["jc=0", "S4 = 0", "H1 = 5-6", "i5 = <b 0x00>", "ITime = 3"])
 def test_one_amnezia_line_is_enough(line: str) -> None:
-    text = WG_QUICK.replace("[Peer]", f"{line}\n[Peer]")
-    assert "AmneziaWG" in refused(text, "import-refused").message
+    text = WG_QUICK.replace("[Peer]", f"{line}\n[Peer]", 1)
+    assert isinstance(wgquick.parse(text).uplink, AmneziaWG)
+    assert wgquick.kind_of(text) == "amneziawg"
+    assert wgquick.kind_of(WG_QUICK) == "wireguard"
+
+
+def test_what_newer_and_older_versions_of_amneziawg_have() -> None:
+    text = WG_QUICK.replace("[Peer]", "J1 = <b 0xff>\nItime = 60\n[Peer]", 1)
+    assert [each.text for each in wgquick.parse(text).left_out] == ["J1 = <b 0xff>", "Itime = 60"]
+    text = WG_QUICK.replace("[Peer]", "HeaderProtectionKey = x\n[Peer]", 1)
+    assert "AmneziaWG 3 (HeaderProtectionKey)" in refused(text, "import-refused").message
+
+
+def test_all_that_is_wrong_with_a_disguise_is_said_at_once() -> None:
+    bad = "Jc = 129\nJmin = 9\nJmax = 8\nS1 = 20\nS2 = 76\nH1 = 7\nH2 = 5-9\nI1 = <x 1>\n"
+    problems = refused(WG_QUICK.replace("[Peer]", f"{bad}[Peer]", 1)).problems
+    keys = [each.split(": ")[1] for each in problems]
+    assert keys == ["Jc", "Jmin", "S2", "H2", "I1"], problems
+
+
+def test_the_disguise_is_in_the_exported_file() -> None:
+    lines = (FILES / "amnezia.conf").read_text().split("\n\n")[0].splitlines()[4:]
+    exported = wgquick.export(Profile("vpn", read("amnezia").uplink, Dns("uplink")))
+    assert "\n".join(lines) in exported
+    assert wgquick.parse(exported).uplink == read("amnezia").uplink
 
 
 FOREIGN = [
@@ -303,8 +325,6 @@ def test_zero_preshared_key_is_none() -> None:
 
 def test_an_import_is_the_profile_it_becomes() -> None:
     for file in FILES.glob("*.conf"):
-        if file.stem == "amnezia":
-            continue
         found = read(file.stem)
         profile = Profile("vpn", found.uplink, Dns("uplink"))
         again, warnings = toml.parse("vpn", toml.dump(profile))
