@@ -89,6 +89,7 @@ _SILENCE = {
     "server-pushed-connection-reset": "the server has closed the connection",
     "auth-failure": "the server refused the login",
 }
+_KEY_FAILURE = "private-key-password-failure"
 _WAITING = {
     "RESOLVE": "looking up the server's name",
     "TCP_CONNECT": "connecting to the server",
@@ -216,6 +217,8 @@ class OpenVpnSession(threading.Thread):
             self._be(Condition("connected", server=event.server))
         elif event.name == "RECONNECTING":
             self._pushed.clear()
+            if event.detail == _KEY_FAILURE and self._refused is None:
+                self._refused = Refused("Private Key", "")  # which it does not say of a PKCS #12
             if event.detail in _SILENCE and self._trouble is None:
                 self._trouble = _SILENCE[event.detail]
             self._be(Condition("connecting", self._trouble))

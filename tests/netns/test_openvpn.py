@@ -4,6 +4,7 @@ harm can do."""
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import sys
@@ -280,6 +281,56 @@ def test_a_one_time_code_and_an_encrypted_key(stage, netjail):
     assert wrong["code"] == "credentials-refused", wrong
     right = up(stage, netjail, **answers, response="424242")
     assert right.get("answered") is True, right
+
+
+def test_a_question_that_the_server_asks_by_itself(stage, netjail):
+    """It takes the password, and then wants one thing more (CRV1)."""
+    server = stage.serve(login=True, question=True).start()
+    add(stage, netjail, server)
+    answers = {"username": USER, "password": PASSWORD}
+    wrong = up(stage, netjail, username=USER, password="wrong")
+    assert wrong["code"] == "credentials-refused", wrong
+    for code, expected in (("000000", "credentials-refused"), ("424242", None)):
+        asked = up(stage, netjail, **answers)
+        assert asked["code"] == "credentials-needed", asked
+        question = {"profile": "vpn", "name": "response", "prompt": "Which number?", "echo": True}
+        assert asked["wanted"] == [question]
+        said = up(stage, netjail, response=code)
+        assert said.get("code") == expected, said
+    assert said["answered"] is True and state(netjail)["vpn"] == ("up", None)
+
+
+@pytest.mark.parametrize("password", ["opensesame", None])
+def test_a_pkcs12_file(stage, netjail, password):
+    """Key and certificates in one file beside the provider's, opened with its password."""
+    server = stage.serve(wrap="none").start()
+    text = re.sub(r"<(ca|cert|key)>.*?</\1>\n", "", server.client_file(), flags=re.DOTALL)
+    with open(stage.home.path("/run/root/me.p12"), "wb") as file:
+        file.write(base64.b64decode(vpnservers.pki().pkcs12))
+    path = stage.write("p12.ovpn", text + "pkcs12 me.p12\n")
+    netjail("import", path, "--name", "vpn", check=True)
+    if password is None:
+        wrong = up(stage, netjail, key_password="wrong")
+        assert wrong.get("code") == "credentials-refused", (wrong, state(netjail))
+        return
+    needed = up(stage, netjail)
+    assert [each["name"] for each in needed["wanted"]] == ["key_password"]
+    said = up(stage, netjail, key_password=password)
+    assert said.get("answered") is True, said
+
+
+def test_fragments_and_a_word_of_farewell(stage, netjail):
+    extra = ("fragment 1200", "mssfix 1200")
+    server = stage.serve(extra=extra).start()
+    add(stage, netjail, server, *extra, "explicit-exit-notify 2")
+    netjail("up", "vpn", check=True)
+    big = ("ping", "-c1", "-W5", "-s", "4000", server.resolver)
+    with stage.capture() as wire:
+        netjail("run", "vpn", "--", *big, check=True)
+    assert outside(wire, server.port) == []
+    assert max(packet.length for packet in wire.packets) < 1350
+    netjail("down", "vpn", check=True)
+    assert server.log.wait_for(b"exit message received", 10), server.log.text()[-2000:]
 
 
 def test_a_password_kept_in_the_profile_is_nowhere_else(stage, netjail):

@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from base64 import b64encode
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -47,6 +48,7 @@ class Pki:
             self.v2_client = self._genkey(
                 directory, "tls-crypt-v2-client", "--tls-crypt-v2", str(directory / "v2")
             )
+            self.pkcs12 = self._pkcs12(directory)
             self.encrypted_key = _openssl(
                 *("pkcs8", "-topk8", "-passout", "pass:opensesame", "-v2", "aes256"),
                 input=self.client_key,
@@ -78,6 +80,15 @@ class Pki:
             input=request,
         )
         return key, text
+
+    def _pkcs12(self, directory: Path) -> str:
+        """Authority, certificate and key in one file, in base64; its password is "opensesame"."""
+        for name, text in (("k", self.client_key), ("c", self.client)):
+            (directory / name).write_text(text)
+        made = directory / "client.p12"
+        words = ["-export", "-inkey", "k", "-in", "c", "-certfile", "ca.crt", "-out", str(made)]
+        _openssl("pkcs12", *words, "-passout", "pass:opensesame", cwd=directory)
+        return b64encode(made.read_bytes()).decode()
 
     @staticmethod
     def _genkey(directory: Path, kind: str, *more: str) -> str:
@@ -112,7 +123,8 @@ def missing(*programs: str) -> str | None:
 class OpenVpnServer:
     """`wrap`: none, tls-auth, tls-crypt or tls-crypt-v2. `push`: options for clients, in place of
     the usual ones. `login`: whether a user name and password are wanted besides the certificate.
-    `provider`: on whose machine. `keys`: the server's own, which are not in the client's file."""
+    `question`: whether the server asks for one thing more once it has taken the password (CRV1 of
+    its management-notes.txt). `provider`: on whose machine. `keys`: the server's own, which are not in the client's file."""
 
     def __init__(
         self,
@@ -123,6 +135,7 @@ class OpenVpnServer:
         wrap: str = "tls-crypt",
         push: Sequence[str] | None = None,
         login: bool = False,
+        question: bool = False,
         extra: Sequence[str] = (),
         net: int = 8,
         provider: int = 0,
@@ -133,6 +146,7 @@ class OpenVpnServer:
         self.resolver = where.resolver
         self.keys = pki()
         self.proto, self.port, self.wrap, self.login = proto, port, wrap, login
+        self.question = question
         self.net4, self.net6 = f"10.{net}.0", f"fd{net:02d}:"
         self.push = list(push) if push is not None else self.usual()
         self.extra = list(extra)
@@ -181,7 +195,16 @@ class OpenVpnServer:
         return "\n".join(lines) + "\n"
 
     def _verifier(self) -> str:
-        """A program that takes USER with PASSWORD, or with the code 424242 besides."""
+        """A program that takes USER with PASSWORD, or with the code 424242 besides, where that is
+        to be in the first answer or, with `question`, in a second one."""
+        asking = "sys.exit(not right)\n"
+        if self.question:
+            name = b64encode(USER.encode()).decode()
+            asking = (
+                "import os\nreason = 'CRV1:R,E:T0ken:" + name + ":Which number?'\n"
+                "if right: open(os.environ['auth_failed_reason_file'], 'w').write(reason)\n"
+                "sys.exit(1)\n"
+            )
         path = self.node.path("/run/verify")
         with open(path, "w") as file:
             file.write(
@@ -192,7 +215,9 @@ class OpenVpnServer:
                 "if parts[0] == 'SCRV1':\n"
                 "    password, code = (base64.b64decode(p).decode() for p in parts[1:])\n"
                 "    sys.exit(code != '424242' or password != " + repr(PASSWORD) + ")\n"
-                f"sys.exit((user, password) != ({USER!r}, {PASSWORD!r}))\n"
+                "if parts[0] == 'CRV1':\n"
+                "    sys.exit(password != 'CRV1::T0ken::424242' or user != " + repr(USER) + ")\n"
+                f"right = (user, password) == ({USER!r}, {PASSWORD!r})\n" + asking
             )
         os.chmod(path, 0o755)
         return "/run/verify"
