@@ -112,6 +112,7 @@ class _Reader:
         self._lines: dict[str, int] = {}
         self._names: dict[str, str] = {}
         self._remotes: list[_Remote] = []
+        self._connecting = False  # within a <connection>
         self._defaults = _Defaults()
         self._left_out: list[tuple[int, str, str]] = []
         self._secrets: list[str] = []
@@ -177,10 +178,14 @@ class _Reader:
     def _block(self, tag: str, body: list[str], number: int) -> None:
         text = "\n".join(body)
         line = Line(number, tag, [])
-        if tag == "connection":
+        if tag == "connection" and self._connecting:
+            self._bad(number, "<connection> stands in another one")
+        elif tag == "connection":
             inner = _Defaults()
             before = len(self._remotes)
+            self._connecting = True
             self._scan(body, number + 1, self._in_connection, inner)
+            self._connecting = False
             for remote in self._remotes[before:]:
                 remote.port, remote.proto = remote.port or inner.port, remote.proto or inner.proto
         elif tag == "auth-user-pass":

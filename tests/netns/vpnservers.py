@@ -124,7 +124,8 @@ class OpenVpnServer:
     """`wrap`: none, tls-auth, tls-crypt or tls-crypt-v2. `push`: options for clients, in place of
     the usual ones. `login`: whether a user name and password are wanted besides the certificate.
     `question`: whether the server asks for one thing more once it has taken the password (CRV1 of
-    its management-notes.txt). `provider`: on whose machine. `keys`: the server's own, which are not in the client's file."""
+    its management-notes.txt). `provider`: on whose machine. `keys`: the server's own, which are
+    not in the client's file."""
 
     def __init__(
         self,
