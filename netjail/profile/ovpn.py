@@ -112,7 +112,6 @@ class _Reader:
         self._lines: dict[str, int] = {}
         self._names: dict[str, str] = {}
         self._remotes: list[_Remote] = []
-        self._connecting = False  # within a <connection>
         self._defaults = _Defaults()
         self._left_out: list[tuple[int, str, str]] = []
         self._secrets: list[str] = []
@@ -168,6 +167,11 @@ class _Reader:
         for each in lex(lines, first):
             if isinstance(each, Wrong):
                 self._bad(each.number, each.why)
+            elif isinstance(each, Block) and (each.tag, take) == (
+                "connection",
+                self._in_connection,
+            ):
+                self._bad(each.number, "<connection> stands in another one")
             elif isinstance(each, Block):
                 self._block(each.tag, each.body, each.number)
             elif not _DIRECTIVE.fullmatch(each.name):
@@ -178,14 +182,10 @@ class _Reader:
     def _block(self, tag: str, body: list[str], number: int) -> None:
         text = "\n".join(body)
         line = Line(number, tag, [])
-        if tag == "connection" and self._connecting:
-            self._bad(number, "<connection> stands in another one")
-        elif tag == "connection":
+        if tag == "connection":
             inner = _Defaults()
             before = len(self._remotes)
-            self._connecting = True
             self._scan(body, number + 1, self._in_connection, inner)
-            self._connecting = False
             for remote in self._remotes[before:]:
                 remote.port, remote.proto = remote.port or inner.port, remote.proto or inner.proto
         elif tag == "auth-user-pass":
