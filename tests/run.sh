@@ -47,7 +47,7 @@ if [ "$(id -u)" = 0 ]; then
         xdg-utils libgtk-3-bin libglib2.0-bin libnotify-bin shared-mime-info
         desktop-file-utils appstream keyutils less openssh-client vim tmux
         xvfb xfwm4 xfce4-panel xfconf xfce4-notifyd xdotool imagemagick x11-utils x11-xserver-utils
-        xterm adwaita-icon-theme librsvg2-common fonts-dejavu-core gir1.2-gtk-3.0
+        xterm zenity adwaita-icon-theme librsvg2-common fonts-dejavu-core gir1.2-gtk-3.0
         python3-pystray python3-xlib gir1.2-ayatanaappindicator3-0.1)
     # Where systemd runs the machine these would start services: then only what is there is tested.
     [ -d /run/systemd/system ] || packages+=(nscd polkitd systemd ocserv ufw)

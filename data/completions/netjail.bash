@@ -25,7 +25,7 @@ __netjail_verb() {
             flags='--all --json -h --help'
             values='' places='' ;;
         up)
-            flags='--all --wait --json -h --help'
+            flags='--all --wait --dialog --json -h --help'
             values='--wait:none' places='profile*' ;;
         down)
             flags='--all --kill --json -h --help'

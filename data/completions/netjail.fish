@@ -182,6 +182,7 @@ complete -c netjail -n "__netjail_options apps" -s h -l help -d 'this text'
 
 complete -c netjail -n "__netjail_options up" -l all -d 'every profile there is'
 complete -c netjail -n "__netjail_options up" -l wait -x -d 'how long to wait for a tunnel\'s first handshake (default: 5)'
+complete -c netjail -n "__netjail_options up" -l dialog -d 'without a terminal: ask for a VPN\'s password in a window (zenity, kdialog)'
 complete -c netjail -n "__netjail_options up" -l json -d 'print one line of JSON instead of text'
 complete -c netjail -n "__netjail_options up" -s h -l help -d 'this text'
 complete -c netjail -n "__netjail_place up 0 +" -a '(__netjail_profiles)'

@@ -31,7 +31,7 @@ def parser() -> VerbParser:
 
     parser = VerbParser(
         "up",
-        "[--wait SECONDS] PROFILE... | --all",
+        "[--wait SECONDS] [--dialog] PROFILE... | --all",
         "Brings profiles up: makes each one's network namespace and connects it. What is up\n"
         "already is checked and, where something is missing, repaired. `netjail run` does this\n"
         "by itself; `up` is for doing it ahead of time.",
@@ -52,6 +52,11 @@ def parser() -> VerbParser:
         default=DEFAULT_WAIT,
         metavar="SECONDS",
         help="how long to wait for a tunnel's first handshake (default: 5)",
+    )
+    parser.option(
+        "--dialog",
+        action="store_true",
+        help="without a terminal: ask for a VPN's password in a window (zenity, kdialog)",
     )
     return parser
 

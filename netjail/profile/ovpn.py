@@ -167,22 +167,20 @@ class _Reader:
         for each in lex(lines, first):
             if isinstance(each, Wrong):
                 self._bad(each.number, each.why)
-            elif isinstance(each, Block) and (each.tag, take) == (
-                "connection",
-                self._in_connection,
-            ):
-                self._bad(each.number, "<connection> stands in another one")
             elif isinstance(each, Block):
-                self._block(each.tag, each.body, each.number)
+                nested = take == self._in_connection
+                self._block(each.tag, each.body, each.number, nested)
             elif not _DIRECTIVE.fullmatch(each.name):
                 self._bad(each.number, f"{_shown(each.name)} is not a directive of OpenVPN")
             else:
                 take(each, defaults)
 
-    def _block(self, tag: str, body: list[str], number: int) -> None:
+    def _block(self, tag: str, body: list[str], number: int, nested: bool) -> None:
         text = "\n".join(body)
         line = Line(number, tag, [])
-        if tag == "connection":
+        if tag == "connection" and nested:
+            self._bad(number, "<connection> stands in another one")
+        elif tag == "connection":
             inner = _Defaults()
             before = len(self._remotes)
             self._scan(body, number + 1, self._in_connection, inner)

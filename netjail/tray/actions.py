@@ -81,6 +81,10 @@ class Actions:
         self._host.changed()
 
         def done(_result: Any, error: NetjailError | None) -> None:
+            if error is not None and error.code == "credentials-needed":
+                # the command asks, in a window: one way for the tray and for launchers
+                commands.starting(["up", "--dialog", name], lambda e, _: done(None, e))
+                return
             self._host.busy.discard(name)
             self._host.changed()
             if error is not None:

@@ -124,8 +124,8 @@ class OpenVpnServer:
     """`wrap`: none, tls-auth, tls-crypt or tls-crypt-v2. `push`: options for clients, in place of
     the usual ones. `login`: whether a user name and password are wanted besides the certificate.
     `question`: whether the server asks for one thing more once it has taken the password (CRV1 of
-    its management-notes.txt). `provider`: on whose machine. `keys`: the server's own, which are
-    not in the client's file."""
+    its management-notes.txt). `word`: USER's password. `provider`: on whose machine. `keys`: the
+    server's own, which are not in the client's file."""
 
     def __init__(
         self,
@@ -137,6 +137,7 @@ class OpenVpnServer:
         push: Sequence[str] | None = None,
         login: bool = False,
         question: bool = False,
+        word: str = PASSWORD,
         extra: Sequence[str] = (),
         net: int = 8,
         provider: int = 0,
@@ -147,7 +148,7 @@ class OpenVpnServer:
         self.resolver = where.resolver
         self.keys = pki()
         self.proto, self.port, self.wrap, self.login = proto, port, wrap, login
-        self.question = question
+        self.question, self.word = question, word
         self.net4, self.net6 = f"10.{net}.0", f"fd{net:02d}:"
         self.push = list(push) if push is not None else self.usual()
         self.extra = list(extra)
@@ -218,7 +219,7 @@ class OpenVpnServer:
                 "    sys.exit(code != '424242' or password != " + repr(PASSWORD) + ")\n"
                 "if parts[0] == 'CRV1':\n"
                 "    sys.exit(password != 'CRV1::T0ken::424242' or user != " + repr(USER) + ")\n"
-                f"right = (user, password) == ({USER!r}, {PASSWORD!r})\n" + asking
+                f"right = (user, password) == ({USER!r}, {self.word!r})\n" + asking
             )
         os.chmod(path, 0o755)
         return "/run/verify"
