@@ -92,9 +92,10 @@ def _verb(name: str, group: str, line: str) -> Verb:
     parser = app.load(name).parser()
     places = [_place(a) for a in parser._actions if not a.option_strings and _shown(a)]
     whole = isinstance(parser, ProgramParser)
+    program = name in ("run", "port watch")
     if whole:  # these split their words by hand
         places = [Place("PROFILE", "the profile whose network it gets", "profile", False)]
-    return Verb(name, group, line, parser, options_of(parser), tuple(places), name == "run", whole)
+    return Verb(name, group, line, parser, options_of(parser), tuple(places), program, whole)
 
 
 def _shown(action: argparse.Action) -> bool:

@@ -187,7 +187,7 @@ def fish(known: list[Verb]) -> str:
             lines.append(
                 _fish_line(f"__netjail_place {name} {place_of} +", "-a '(__netjail_program)'")
             )
-    whole = " ".join(verb.name for verb in known if verb.whole)
+    whole = " ".join(f"'{v.name}'" if " " in v.name else v.name for v in known if v.whole)
     takes = sorted({f for v in known for o in v.options if o.value is not None for f in o.flags})
     return _fill(
         "fish",

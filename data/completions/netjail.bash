@@ -65,7 +65,7 @@ __netjail_verb() {
             values='' places='profile none' ;;
         'port watch')
             flags='--once --outside --json -h --help'
-            values='' places='profile' whole=1 ;;
+            values='' places='profile program' whole=1 ;;
         import)
             flags='--kind --name --replace --description --through --user --json -h --help'
             values='--kind:=wireguard,amneziawg,openvpn --name:none --description:none --through:profile --user:user' places='file' ;;

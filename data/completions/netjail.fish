@@ -33,7 +33,7 @@ function __netjail_read
             end
         else
             set -a places $token
-            if contains -- $verb run shell port watch
+            if contains -- $verb run shell 'port watch'
                 # what follows is the program's, but for one `--`
                 set over --
                 if test "$tokens[1]" = --
@@ -263,6 +263,7 @@ complete -c netjail -n "__netjail_options 'port watch'" -l outside -d 'run COMMA
 complete -c netjail -n "__netjail_options 'port watch'" -l json -d 'print one line of JSON instead of text'
 complete -c netjail -n "__netjail_options 'port watch'" -s h -l help -d 'this text'
 complete -c netjail -n "__netjail_place 'port watch' 0" -a '(__netjail_profiles)'
+complete -c netjail -n "__netjail_place 'port watch' 1 +" -a '(__netjail_program)'
 
 complete -c netjail -n "__netjail_options import" -l kind -x -a 'wireguard amneziawg openvpn' -d 'of a directory or .zip that has both: which to take (default: what most are)'
 complete -c netjail -n "__netjail_options import" -l name -x -d 'the profile\'s name (default: the file\'s)'

@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from dataclasses import asdict, dataclass
 from ipaddress import ip_address
@@ -23,6 +24,7 @@ from netjail.engine import files, ns, portset, process
 from netjail.engine.context import Context
 from netjail.engine.process import Process
 from netjail.engine.record import Record
+from netjail.errors import NetjailError
 from netjail.uplinks.wanted_ports import BorrowedPort
 
 NAME = "natpmp"
@@ -34,6 +36,7 @@ _FILE_MAX = 1 << 20
 _TRIM = 1 << 16
 """from so many on the log is emptied."""
 _STATE_MAX = 4096
+_publishing = threading.Lock()
 _TEXT_MAX = 200
 
 
@@ -193,25 +196,36 @@ def _port(value: Any) -> int:
 
 
 def publish(profile: str, log: str) -> Lent:
-    """Put the port where programs find it, and say how things are. Raises NetjailError."""
-    lent = read(profile)
-    path = port_file(profile)
+    """Put the port where programs find it, and say how things are. On any thread. That it cannot
+    be written, as on a full disk or while the jail goes, is nobody's end."""
+    with _publishing:  # two that write the same file would take it away under each other
+        lent = read(profile)
+        try:
+            _show(port_file(profile), None if lent.port is None else f"{lent.port}\n")
+        except NetjailError as error:
+            print(f"{profile}: {error}", file=sys.stderr)
+    _shorten(log)
+    return lent
+
+
+def _show(path: str, text: str | None) -> None:
     try:
         with open(path, encoding="ascii") as file:
             shown: str | None = file.read()
     except (OSError, ValueError):
         shown = None
-    wanted = None if lent.port is None else f"{lent.port}\n"
-    if wanted is None:
+    if text is None:
         files.remove(path)
-    elif shown != wanted:
-        files.write(path, wanted)
+    elif shown != text:
+        files.write(path, text)
+
+
+def _shorten(log: str) -> None:
     try:
         if os.stat(log).st_size > _TRIM:
             os.truncate(log, 0)
     except OSError:
         pass
-    return lent
 
 
 def sentence(before: Lent, lent: Lent) -> str | None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,24 @@ def test_the_file_for_programs_comes_changes_and_goes(state: Path, tmp_path: Pat
     state.write_text(json.dumps(GOOD | {"port": None, "text": "gone"}))
     borrowed.publish("vpn", str(log))
     assert not shown.exists()
+
+
+def test_a_jail_that_is_just_going_is_no_error(state: Path, tmp_path: Path) -> None:
+    state.write_text(json.dumps(GOOD))
+    (tmp_path / "view" / "vpn").rmdir()
+    assert borrowed.publish("vpn", str(tmp_path / "log")).port == 40001
+    assert not (tmp_path / "view" / "vpn").exists()
+
+
+def test_it_may_be_made_known_by_several_at_once(state: Path, tmp_path: Path, capfd: Any) -> None:
+    def publish(_number: int) -> int | None:
+        (tmp_path / "view" / "vpn" / "port").unlink(missing_ok=True)
+        return borrowed.publish("vpn", str(tmp_path / "log")).port
+
+    state.write_text(json.dumps(GOOD))
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(publish, range(200))) == {40001}
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
