@@ -156,6 +156,13 @@ def _create(wanted: WireGuardDevice, netlink: Socket, context: Context) -> None:
             "there",
             process.hint(tools.userspace),
         )
+    if wanted.protocol == "amneziawg" and "<c>" in (wanted.config or ""):
+        raise NetjailError(
+            "missing-kernel",
+            "the profile's i1 to i5 have <c>, which AmneziaWG's kernel module knows and "
+            "amneziawg-go does not",
+            "install the kernel module, or leave <c> out: only this side sends it",
+        )
     log = context.log(tools.userspace)
     context.progress(f"starting {tools.userspace}, as this kernel has no {tools.title}")
     started = process.start(

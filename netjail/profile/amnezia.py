@@ -15,7 +15,7 @@ import secrets
 import string
 import struct
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from itertools import combinations
 from typing import Any
 
@@ -218,7 +218,7 @@ def problems(values: Mapping[str, Any]) -> list[tuple[str, str]]:
     for (a, left), (b, right) in combinations(enumerate(headers), 2):
         if left[0] <= right[1] and right[0] <= left[1]:
             said = "is the same as" if left == right else "overlaps with"
-            at, other = (b, a) if HEADERS[b] in values else (a, b)
+            at, other = (b, a) if values.get(HEADERS[b]) is not None else (a, b)
             found.append((HEADERS[at], f"{said} {HEADERS[other].upper()}, {shown(headers[other])}"))
     return found
 
@@ -240,17 +240,22 @@ def written(leaf: str, value: Any) -> Any:
     return value[0] if value[0] == value[1] else shown(value)
 
 
-def lines(uplink: Any, whole: bool = False) -> list[str]:
-    """Lines of [Interface] for awg(8). `whole`: also what is as in WireGuard, for an interface that
-    may have had something else before. Zeros are left out otherwise: amneziawg-go takes none."""
+ALWAYS = ("s1", "s2", *HEADERS)
+"""What every version of awg(8) knows, of what both sides must have alike."""
+
+
+def lines(uplink: Any, also: Collection[str] = ()) -> list[str]:
+    """Lines of [Interface] for awg(8). `also`: S and H that are written even where they are as in
+    WireGuard, for an interface that may have had something else before. Other zeros are left out:
+    amneziawg-go takes none."""
     made = []
     for leaf in LEAVES:
         value = getattr(uplink, leaf)
         if leaf in HEADERS:
-            if value is None and whole:
+            if value is None and leaf in also:
                 value = PLAIN_HEADERS[HEADERS.index(leaf)]
             value = None if value is None else shown(value)
-        elif leaf in PADDINGS and whole:
+        elif leaf in PADDINGS and leaf in also:
             value = str(value or 0)
         if value:
             made.append(f"{leaf.capitalize()} = {value}")

@@ -74,8 +74,9 @@ def setconf(uplink: WireGuard, found: dict[Endpoint, tuple[Address, int]]) -> st
     if uplink.fwmark is not None:
         lines.append(f"FwMark = {uplink.fwmark:#x}")
     if isinstance(uplink, AmneziaWG):
-        # what another place has set would stay
-        lines += amnezia.lines(uplink, whole=bool(uplink.places))
+        # what another place, or the file before it was changed, has set would stay
+        pool = amnezia.PADDINGS if uplink.places else ()
+        lines += amnezia.lines(uplink, {*amnezia.ALWAYS, *pool})
     for peer in uplink.peers:
         lines += ["", "[Peer]", f"PublicKey = {peer.public_key}"]
         if peer.preshared_key is not None:

@@ -130,6 +130,29 @@ def test_a_pool_changes_between_disguises_and_measures_in_them(host: Host) -> No
 
 
 @pytest.mark.slow
+def test_what_a_profile_no_longer_says_is_as_in_wireguard_again(host: Host) -> None:
+    """An interface that stands forgets nothing by itself."""
+    host.netjail("import", "/run/pool/us-two.conf", "--name", "edited").ok()
+    host.netjail("up", "edited").ok()
+    text = host.netjail("profile", "show", "edited", "--secrets").ok().out
+    plain = "".join(x for x in text.splitlines(True) if not x.startswith(("s1 ", "h1 ")))
+    assert plain != text
+    host.write("/run/edited.toml", plain)
+    host.netjail("profile", "add", "/run/edited.toml", "--name", "edited", "--replace").ok()
+    host.netjail("up", "edited", "--wait", "0").ok()
+    assert host.sh("awg show nj-edited s1; awg show nj-edited h1") == "0\n1\n"
+    host.netjail("down", "edited").ok()
+
+
+@pytest.mark.slow
+def test_a_counter_needs_the_kernel_and_is_refused_without(host: Host) -> None:
+    host.sh("sed 's/^DNS/I2 = <c>\\n&/' /run/pool/se-one.conf > /run/counts.conf")
+    host.netjail("import", "/run/counts.conf", "--name", "counts").ok()
+    host.netjail("up", "counts").failed("<c>", "kernel module")
+    assert "netjail-counts" not in host.sh("ip netns")
+
+
+@pytest.mark.slow
 def test_without_its_programs_it_says_so_and_makes_nothing(host: Host) -> None:
     host.sh("mv /usr/local/sbin/amneziawg-go /run/kept")
     try:
