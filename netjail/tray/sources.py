@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from netjail.desktop.entries import Entry
 
 RECENT_MAX = 8
-END_SECONDS = 20.0
+END_SECONDS = 30.0
 """For so long an application may ask its user what to do with unsaved work."""
 
 
