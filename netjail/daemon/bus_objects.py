@@ -219,6 +219,9 @@ class ProfileObject:
 
         self._ask(sender, reply, options, "status", then, profile=self._name)
 
+    def _Logs(self, sender: str, reply: Reply, options: Options) -> None:
+        self._rows(sender, reply, options, "logs", "lines")
+
     def _Plan(self, sender: str, reply: Reply, options: Options) -> None:
         self._rows(sender, reply, options, "plan", "steps")
 

@@ -84,6 +84,7 @@ PROFILE_XML = f"""<node>
 {_method("Check", "", "result:a{sv}")}
 {_method("Status", "", "status:a{sv}")}
 {_method("Plan", "", "steps:aa{sv}")}
+{_method("Logs", "", "lines:aa{sv}")}
 {_method("Programs", "", "programs:aa{sv}")}
 {_method("Kill", "pids:au signal:u", "signalled:au")}
 {_method("Export", "", "text:s")}
@@ -116,6 +117,8 @@ Down `kill` b;
 Launch `env` as, `directory` s, `umask` u, `wait` d.
 Check `echo` s, `echo_dns` s, `resolver` s (see netjail-check(1); nobody is asked without),
 `accept` as, `outside` s (what the caller's own probe said outside), `env` as.
+Logs `since` d (unix seconds), `after` t (the `n` of the last line one has), `wait` d (seconds for
+the next line, 25 at most); each line has n, time, text and, where it tells of one, state.
 AddPort: an empty `to` is the port of `listen`; option `name` s. RemovePort: an empty `way` is
 either. LentPort is 0 while the provider lends none.
 Progress goes to the caller of a running method alone."""

@@ -132,8 +132,8 @@ class Healer:
                 self._loop.call_soon(partial(self._lost, name))
                 return
             answering = engine.answering(name)
-            if answering is not False and self._suspect(name):
-                answering = False
+            suspected = answering is not False and self._suspect(name)
+            answering = False if suspected else answering
             trouble = None if answering is not False else engine.trouble(name)
             silent = f"{engine.silence(name)}; nothing can leave until that changes"
         except NetjailError as error:
@@ -149,7 +149,11 @@ class Healer:
             if self._registry.move(name, "up", only_from=("degraded",)):
                 log.info(f"{name}: answered again")
             self._loop.call_soon(partial(self._answered, name))
-        elif time.time() - (entry.since or 0) > ANSWER_GRACE or entry.state == "degraded":
+        elif (
+            suspected
+            or entry.state == "degraded"
+            or time.time() - (entry.since or 0) > ANSWER_GRACE
+        ):
             if entry.state == "up" and self._registry.move(
                 name, "degraded", silent, only_from=("up",)
             ):

@@ -246,6 +246,7 @@ def test_no_secret_is_shown(people: People, made: Made) -> None:
         root.call(where, PROPERTIES + "GetAll", "s", names.BUS_PROFILE),
         root.call(where, P + "Status", "a{sv}", {}),
         root.call(where, P + "Plan", "a{sv}", {}),
+        root.call(where, P + "Logs", "a{sv}", {}),
     ]
     assert key not in repr(everything)
     assert "192.0.2.1:51820" in repr(everything)
@@ -254,6 +255,25 @@ def test_no_secret_is_shown(people: People, made: Made) -> None:
         while not client.signals.empty():
             assert key not in repr(client.signals.get())
     assert key in root.call(where, P + "Export", "a{sv}", {})
+
+
+def test_what_has_happened_is_told_to_whoever_may_see_the_profile(
+    people: People, made: Made
+) -> None:
+    alice, name = people["alice"], made(users=["alice"])
+    where = path(name)
+    alice.call(where, P + "Up", "a{sv}", {"wait": option("d", 0)})
+    lines = alice.call(where, P + "Logs", "a{sv}", {})
+    assert [line["state"] for line in lines][-1] == "up"
+    assert {"n", "time", "text"} <= set(lines[-1])
+    after = {"after": option("t", lines[-1]["n"])}
+    assert alice.call(where, P + "Logs", "a{sv}", after) == []
+    alice.call(where, P + "Down", "a{sv}", {})
+    more = alice.call(where, P + "Logs", "a{sv}", {**after, "wait": option("d", 20)})
+    assert "down" in more[0]["text"] or more[0]["state"] == "stopping"
+    refused = people["bob"].error(where, P + "Logs", "a{sv}", {})
+    same = people["bob"].error(where, P + "Status", "a{sv}", {})
+    assert refused.name == same.name
 
 
 def test_the_name_cannot_be_taken_away(world: World) -> None:

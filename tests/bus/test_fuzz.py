@@ -45,6 +45,7 @@ METHODS = {
     M + "ValidateSwitch": "ssa{sv}",
     M + "RemoveSwitch": "sa{sv}",
     P + "Plan": "a{sv}",
+    P + "Logs": "a{sv}",
     P + "Programs": "a{sv}",
     P + "Kill": "auua{sv}",
     P + "Export": "a{sv}",

@@ -10,6 +10,8 @@ that this file puts in (`HELPER`).
 from __future__ import annotations
 
 import contextlib
+import json
+import re
 import signal
 import subprocess
 import sys
@@ -261,6 +263,24 @@ class Day:
         )
 
 
+def profile_of(conf: str) -> str:
+    """A provider's wg-quick file as a profile; `netjail import`, whose business that is, needs a
+    package that the benches do without."""
+    lines = ["version = 1", "[uplink]", 'kind = "wireguard"']
+    for line in filter(None, map(str.strip, conf.splitlines())):
+        key, _, value = (part.strip() for part in line.partition("="))
+        word = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", key).lower()
+        if line == "[Peer]":
+            lines.append("[[uplink.peer]]")
+        elif word in ("address", "dns", "allowed_ips"):
+            lines.append(f"{word} = {json.dumps([each.strip() for each in value.split(',')])}")
+        elif word in ("private_key", "public_key", "preshared_key", "endpoint"):
+            lines.append(f"{word} = {json.dumps(value)}")
+        elif value:
+            lines.append(f"{word} = {int(value)}")
+    return "\n".join(lines) + "\n"
+
+
 def live(stage: Stage, netjail: Any, check: Callable[[Day], None] = lambda _day: None) -> Day:
     """A whole day. `check` is called after each event. The stage has IPv6, and its provider's name
     has addresses of both families."""
@@ -279,10 +299,9 @@ def live(stage: Stage, netjail: Any, check: Callable[[Day], None] = lambda _day:
         start_new_session=True,
     )
     day.until(lambda: netjail("list").returncode == 0, "no helper")
-    conf = home.path("/run/vpn.conf")
-    with open(conf, "w", encoding="ascii") as file:
-        file.write(stage.provider_conf)
-    netjail("import", "/run/vpn.conf", "--name", "vpn", check=True)
+    with open(home.path("/run/vpn.toml"), "w", encoding="ascii") as file:
+        file.write(profile_of(stage.provider_conf))
+    netjail("profile", "add", "--name", "vpn", "/run/vpn.toml", check=True)
     netjail("up", "vpn", check=True)
     inside = ("run", "vpn", "--")
     programs = [

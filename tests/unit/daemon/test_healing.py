@@ -65,8 +65,9 @@ def test_a_silent_tunnel_is_helped_again_and_again_until_it_answers(tunnel: Stag
 
 
 def test_a_suspected_tunnel_that_does_not_answer_is_helped_before_it_is_called_silent(
-    tunnel: Stage,
+    tunnel: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(healer, "ANSWER_GRACE", 3600)  # it was asked: being fresh is no excuse
     tunnel.engine.verified["a"] = False
     tunnel.engine.waiting["a"] = 0.0
     tunnel.until(lambda: tunnel.state("a") == "degraded" and helped(tunnel) != [])
