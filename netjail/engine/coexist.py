@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who else is at the host's network: what `netjail doctor` finds of them, and the way that Docker
-offers for rules of others (the chain DOCKER-USER), which is used while a veth jail is up."""
+"""Who else is at the host's network: what `netjail doctor` finds of them, and the ways that they
+offer to others, used while a veth jail is up: Docker's chain DOCKER-USER, firewalld's zones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 
 from netjail import names
-from netjail.engine import files, process, rulesets
+from netjail.engine import files, firewalld, process, rulesets
 from netjail.engine.findings import Check
 from netjail.engine.netlink import Socket
 from netjail.errors import NetjailError
@@ -166,6 +166,22 @@ def _network_files() -> list[str]:
         for path in sorted(glob.glob(f"{directory}/systemd/network/*.network")):
             found.setdefault(os.path.basename(path), path)
     return list(found.values())
+
+
+# The ways that others offer --------------------------------------------------------------------
+
+
+def open_hooks(exists: Callable[[str], bool]) -> None:
+    """Let veth jails pass where others offer a way for that. `exists`: whether an nft command finds
+    something."""
+    open_docker(exists)
+    firewalld.open_zone(exists)
+
+
+def close_hooks() -> None:
+    """Take all of it back. Idempotent."""
+    close_docker()
+    firewalld.close_zone()
 
 
 # The way that Docker offers ----------------------------------------------------------------------

@@ -74,7 +74,7 @@ class HostNet:
                     self._rebuild()
                 self._forward(jail)
                 if first:
-                    coexist.open_docker(self._nft.try_apply)
+                    coexist.open_hooks(self._nft.try_apply)
             except NetjailError:
                 self._jails.pop(jail.host_if, None)
                 self._nft.try_apply(nft.commands("delete", self._elements(jail)))
@@ -86,7 +86,7 @@ class HostNet:
             jail = self._jails.pop(host_if, None)
             _write(f"net/ipv4/conf/{host_if}/forwarding", "0")
             if not self._jails:
-                coexist.close_docker()
+                coexist.close_hooks()
                 self._nft.remove_table()
                 self._restore()
                 self._lan = None
@@ -122,9 +122,9 @@ class HostNet:
         """The host's networks have changed, or somebody flushed the rules: follow."""
         with self._lock:
             if not self._jails:
-                coexist.close_docker()
+                coexist.close_hooks()
                 return
-            coexist.open_docker(self._nft.try_apply)
+            coexist.open_hooks(self._nft.try_apply)
             before = (self._lan, dict(self._guard))
             self._look()
             alike: set[tuple[object, ...]] = set()

@@ -5,7 +5,8 @@ whether its advice works, and the rules that netjail leaves with Docker for as l
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -131,3 +132,48 @@ def test_docker_is_asked_to_let_jails_pass_while_one_is_up(host: Host, program: 
     host.netjail("down", "lab").ok()
     assert host.sh(f"{program}-save -t filter | grep ^-A") == before
     assert host.glob("/run/netjail/hooks.json") == []
+
+
+def firewalld(host: Host) -> None:
+    """The real one, on a system bus of the host's own."""
+    host.sh(
+        "mkdir -p /run/dbus; dbus-daemon --system --fork --nopidfile; "
+        "setsid firewalld --nofork > /run/firewalld.log 2>&1 < /dev/null & "
+        "for i in $(seq 150); do firewall-cmd --state > /dev/null 2>&1 && exit 0; sleep 0.2; done; "
+        "cat /run/firewalld.log; exit 1"
+    )
+
+
+def until(ready: Callable[[], object]) -> None:
+    end = time.monotonic() + 30
+    while not ready():
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
+@pytest.mark.skipif(
+    shutil.which("firewalld") is None or shutil.which("dbus-daemon") is None,
+    reason="needs firewalld, dbus-daemon",
+)
+def test_firewalld_is_asked_to_let_jails_pass_while_one_is_up(host: Host) -> None:
+    """At its start, after its reload, and not a moment longer than a profile is up; what is fenced
+    off from jails stays so, though the zone would let it pass."""
+    firewalld(host)
+    until(lambda: reaches(host))
+    assert finding(host)["status"] == "ok"
+    zones = "firewall-cmd --get-active-zones"
+    assert "nj-+" in host.sh(zones)
+    assert "nj-" not in host.sh("cat /etc/firewalld/zones/*.xml 2>/dev/null; true"), "permanent"
+    fenced = host.ask_all("lab", [hostbox.HOST4, hostbox.NEIGHBOUR4], 1)
+    assert not any(answer.startswith(("host", "neigh")) for answer in fenced.values()), fenced
+    host.sh("firewall-cmd --reload")  # which forgets what was not permanent
+    until(lambda: "nj-+" in host.sh(zones) and reaches(host))
+    host.kill_helper()
+    assert "nj-+" in host.sh(zones)
+    host.netjail("down", "lab").ok()
+    assert "nj-" not in host.sh(zones)
+    assert host.glob("/run/netjail/firewalld") == []
+    host.sh("firewall-cmd --zone=work --add-interface=nj-+")  # somebody's own choice
+    host.netjail("up", "lab").ok()
+    host.netjail("down", "lab").ok()
+    assert "nj-+" in host.sh(zones)
