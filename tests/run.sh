@@ -50,7 +50,7 @@ if [ "$(id -u)" = 0 ]; then
         xterm zenity adwaita-icon-theme librsvg2-common fonts-dejavu-core gir1.2-gtk-3.0
         python3-pystray python3-xlib gir1.2-ayatanaappindicator3-0.1)
     # Where systemd runs the machine these would start services: then only what is there is tested.
-    [ -d /run/systemd/system ] || packages+=(nscd polkitd systemd ocserv ufw)
+    [ -d /run/systemd/system ] || packages+=(nscd polkitd systemd ocserv ufw firewalld)
     [ "$quick" = yes ] || packages+=(firefox-esr chromium gnome-terminal flatpak busybox xdg-dbus-proxy weston)
     [ "$quick" = yes ] || [ "$(uname -m)" != x86_64 ] ||
         packages+=(qemu-system-x86 e2fsprogs debian-archive-keyring lintian)
