@@ -41,7 +41,8 @@ class Server:
         self.before: Callable[[bytes, Any], None] = lambda _data, _who: None
         """Does something else before it answers."""
         self.silent = False
-        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self.sock = socket.socket(family, socket.SOCK_DGRAM)
         self.sock.bind((address, packets.PORT))
         self._begun = time.monotonic()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -375,6 +376,17 @@ def test_noise_before_the_answer_and_from_elsewhere_is_passed_over(ground: Groun
 
 def _internal(data: bytes) -> tuple[int]:
     return struct.unpack_from("!H", data, 4) if len(data) == 12 else (0,)
+
+
+def test_an_ipv6_gateway_is_asked_by_pcp_alone(ground: Ground) -> None:
+    ground.address = "::1"  # there is but one
+    try:
+        server = ground.server()
+    except OSError as error:
+        pytest.skip(f"no IPv6 here, or somebody else lends ports: {error}")
+    state = ground.borrow().lent()
+    assert (state["spoken"], state["gateway"]) == ("PCP", "::1")
+    assert server.versions == {2}
 
 
 def test_told_that_something_is_different_it_asks_at_once(ground: Ground) -> None:
