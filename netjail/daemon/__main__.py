@@ -28,11 +28,12 @@ import netjail
 from netjail import names
 from netjail.daemon import cleanup, log, only
 from netjail.daemon.autostart import Autostart
+from netjail.daemon.directory import make_directory
 from netjail.daemon.home import Home
 from netjail.daemon.loop import Loop, Timer
 from netjail.daemon.manager import Manager
 from netjail.daemon.rooms import RealRooms, libraries
-from netjail.daemon.socket_face import SocketFace, make_directory
+from netjail.daemon.socket_face import SocketFace
 from netjail.errors import NetjailError
 from netjail.launch import trust
 

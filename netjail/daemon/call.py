@@ -54,3 +54,11 @@ class Call:
         self.abandoned = True
         if self.asking is not None:
             self.asking()
+
+
+def ending() -> NetjailError:
+    return NetjailError("ending", "the helper is ending", "run the command again")
+
+
+def abandoned() -> NetjailError:
+    return NetjailError("interrupted", "the caller has gone")

@@ -11,8 +11,9 @@ from collections.abc import Callable
 
 from netjail import names
 from netjail.daemon import log
+from netjail.daemon.directory import make_directory
 from netjail.daemon.loop import READ, Loop, Timer
-from netjail.daemon.socket_face import SocketFace, make_directory
+from netjail.daemon.socket_face import SocketFace
 from netjail.errors import NetjailError
 
 SETTLE_SECONDS = 0.05

@@ -13,11 +13,11 @@ from typing import Any, Protocol
 from netjail import names
 from netjail.daemon import log, origin
 from netjail.daemon.authorise import Peer
-from netjail.daemon.call import Call
+from netjail.daemon.call import Call, abandoned
 from netjail.daemon.loop import Loop
 from netjail.daemon.operations import Operations, internal
 from netjail.daemon.rooms import Say
-from netjail.daemon.spawning import Spawned, Spawning
+from netjail.daemon.spawning import Child, Spawned, Spawning
 from netjail.daemon.state import Registry
 from netjail.daemon.workers import Turn, Turns, Workers
 from netjail.errors import NetjailError
@@ -68,6 +68,15 @@ class Launcher:
         self._watch = watch
         self.spawning = Spawning(loop)
 
+    def soon(self, peer: Peer) -> Child | None:
+        """A process that is made before the request comes that it is for; see `Spawning.spare`."""
+        if peer.elsewhere is not None:
+            return None
+        try:
+            return self.spawning.spare(caller.cgroup(peer.pid))
+        except OSError:
+            return None  # it has gone
+
     def prepare(self, call: Call) -> None:
         """While it is still found out whether the caller may: have a process ready for what they
         want, which then need not be waited for. It begins nothing, and ends if they may not."""
@@ -79,10 +88,10 @@ class Launcher:
         wanted = self._order(call)
         if isinstance(wanted, NetjailError):
             return  # which comes again, for those who may know
-        call.child = self.spawning.prepare(wanted)
         # Somebody whom the profile's own `users` leave out is not to see that it is up.
-        if call.params["early"] and call.grant is not None and not kept(call.peer):
-            call.child.offer = partial(_offer, call)
+        offers = call.params["early"] and call.grant is not None and not kept(call.peer)
+        offer = partial(_offer, call) if offers else None
+        call.child = self.spawning.prepare(wanted, call.child, offer)
 
     def begin(
         self,
@@ -114,9 +123,11 @@ class Launcher:
         # What is up is entered at once, as root does it: the spawner's child sees whether it is.
         if not self._registry.get(name).usable or name in self._turns.busy() or wait:
             self._turns.submit([name], work)
-        elif call.child is not None and time.monotonic() - call.began < FRESH_SECONDS:
+            return
+        prepared = None if call.child is None else call.child.order
+        if prepared is not None and time.monotonic() - call.began < FRESH_SECONDS:
             # Authorised this moment, so that there is nothing to look at once more.
-            self._spawn(call, (self._as_it_is(name), call.child.order), finish)
+            self._spawn(call, (self._as_it_is(name), prepared), finish)
         else:
             self._workers.run(partial(work, None))
 
@@ -165,7 +176,7 @@ class Launcher:
         finish: Callable[[dict[str, Any] | NetjailError], None],
     ) -> None:
         if isinstance(outcome, NetjailError) or call.abandoned:
-            finish(outcome if isinstance(outcome, NetjailError) else _gone())
+            finish(outcome if isinstance(outcome, NetjailError) else abandoned())
             return
         state, wanted = outcome
 
@@ -174,7 +185,7 @@ class Launcher:
                 finish(spawned)
             elif call.abandoned:
                 spawned.close()
-                finish(_gone())
+                finish(abandoned())
             else:
                 self._watch.entered(state["profile"], spawned.pid)
                 finish(result(state, spawned, call.peer))
@@ -184,9 +195,7 @@ class Launcher:
                 call.ended(status)
 
         if call.child is None or call.child.order is not wanted:
-            if call.child is not None:
-                call.child.drop()
-            call.child = self.spawning.prepare(wanted)
+            call.child = self.spawning.prepare(wanted, call.child)
         call.child.carry_out(kept(call.peer), started, ended)
 
 
@@ -259,7 +268,3 @@ def _offer(call: Call, fds: Sequence[int]) -> None:
     else:
         for fd in fds:
             os.close(fd)
-
-
-def _gone() -> NetjailError:
-    return NetjailError("interrupted", "the caller has gone")

@@ -17,7 +17,7 @@ import netjail
 from netjail import names
 from netjail.daemon import log, methods, programs
 from netjail.daemon.authorise import Gate, Peer, RootOnly, authorise
-from netjail.daemon.call import Call, Reply, Result
+from netjail.daemon.call import Call, Reply, Result, abandoned, ending
 from netjail.daemon.capturing import Captured
 from netjail.daemon.failover import Failover
 from netjail.daemon.keeper import Keeper
@@ -29,13 +29,13 @@ from netjail.daemon.porting import Porting
 from netjail.daemon.queries import QUERIES, Queries
 from netjail.daemon.rights import Grant, Rights
 from netjail.daemon.rooms import Adopted, Rooms
+from netjail.daemon.spawning import Child
 from netjail.daemon.state import Entry, Registry, tied
 from netjail.daemon.workers import Lane, Turn, Turns, Workers
 from netjail.errors import NetjailError
 from netjail.uplinks.login import Login
 
-DOWN_WIDTH = 4
-"""Jails that one `down` takes down at the same time."""
+DOWN_WIDTH = 4  # jails that one `down` takes down at the same time
 CALLS_PER_USER = 32
 """Requests that one user may have going on, on both faces together; root has no such limit."""
 
@@ -118,7 +118,7 @@ class Manager(Porting):
         self._failover.stop()
         held, self._held = self._held or [], None
         for call in held:
-            self._finish(call, _ending())
+            self._finish(call, ending())
 
     @property
     def busy(self) -> bool:
@@ -182,16 +182,18 @@ class Manager(Porting):
         reply: Reply,
         *,
         interactive: bool = True,
+        spare: Child | None = None,
     ) -> Call:
         """Have `method` done. `reply` is called exactly once, maybe before this returns, unless
         the call is abandoned. `interactive`: whether a person may be asked for a password."""
         call = Call(peer, method, progress, reply, interactive=interactive)
+        call.child = spare
         self._pending.add(call)
         self._users[peer.uid] += 1
         try:
             call.params = methods.check(method, params)
             if self._ending:
-                raise _ending()
+                raise ending()
             if peer.uid != 0:
                 self._admit(peer)
         except NetjailError as error:
@@ -207,6 +209,12 @@ class Manager(Porting):
         if method == "launch" and not (self._held or call.begun or call.done):
             self._launcher.prepare(call)  # while polkit thinks
         return call
+
+    def soon(self, peer: Peer) -> Child | None:
+        """A process for a program that `peer` is about to ask for, if it may now."""
+        if self._held is not None or self._ending or self.gate.refuses(peer) is not None:
+            return None
+        return self._launcher.soon(peer)
 
     def _hello(self) -> Result:
         return {
@@ -258,7 +266,7 @@ class Manager(Porting):
 
     def _judged(self, call: Call, grant: Grant | NetjailError) -> None:
         if call.abandoned or isinstance(grant, NetjailError):
-            self._finish(call, grant if isinstance(grant, NetjailError) else _abandoned())
+            self._finish(call, grant if isinstance(grant, NetjailError) else abandoned())
             return
         call.grant = grant
         answered = False
@@ -268,7 +276,7 @@ class Manager(Porting):
             answered = True
             call.asking = None
             if error is None and self._ending:
-                error = _ending()
+                error = ending()
             if error is not None:
                 self._finish(call, error)
                 return
@@ -278,7 +286,7 @@ class Manager(Porting):
         def take_back() -> None:
             call.asking = None
             cancel()
-            self._finish(call, _abandoned())
+            self._finish(call, abandoned())
 
         cancel = authorise(self.gate, call.peer, grant.needs, call.interactive, verdict)
         if not answered:
@@ -323,7 +331,7 @@ class Manager(Porting):
         def check() -> None:
             self._still(call)
             if self._ending:
-                raise _ending()
+                raise ending()
 
         self._launcher.begin(call, check, self._say(call), partial(self._finish, call))
 
@@ -333,7 +341,7 @@ class Manager(Porting):
         def check() -> None:
             self._still(call)
             if self._ending:
-                raise _ending()
+                raise ending()
 
         started = Checking(self._loop, self._workers, self._launcher, self._rooms, call)
         started.begin(check, self._say(call), partial(self._finish, call))
@@ -367,7 +375,7 @@ class Manager(Porting):
             if left == 0:
                 ordered = [results[name] for name in profiles]
                 if any(error["code"] == "ending" for each in ordered for error in each["errors"]):
-                    self._finish(call, _ending())  # the next helper does the rest
+                    self._finish(call, ending())  # the next helper does the rest
                     return
                 if everything:  # what an operation only looked at is none of what was meant
                     ordered = [
@@ -384,7 +392,7 @@ class Manager(Porting):
                 done: list[Result] | NetjailError
                 try:
                     if self._ending:
-                        raise _ending()
+                        raise ending()
                     self._still(call, profiles=group)
                     done = self._operations.down(group, kill, self._say(call))
                 except NetjailError as error:
@@ -441,7 +449,7 @@ class Manager(Porting):
         def job(turn: Turn) -> None:
             def run() -> Result:
                 if self._ending:
-                    raise _ending()
+                    raise ending()
                 return do(turn)
 
             self._work(call, run, turn)
@@ -489,11 +497,3 @@ class Manager(Porting):
 
 _EARLY = frozenset({"list", "status", "profile.add", "profile.get", "profile.check"})
 _FILES = frozenset({"profile.add", "profile.remove"})
-
-
-def _ending() -> NetjailError:
-    return NetjailError("ending", "the helper is ending", "run the command again")
-
-
-def _abandoned() -> NetjailError:
-    return NetjailError("interrupted", "the caller has gone")

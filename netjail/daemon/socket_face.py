@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import socket
-import stat
 import struct
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -21,6 +20,7 @@ from netjail.daemon import log
 from netjail.daemon.authorise import Peer
 from netjail.daemon.call import Call
 from netjail.daemon.descriptors import CarriedError, Outbox, bury, receive
+from netjail.daemon.directory import make_directory
 from netjail.daemon.loop import HANGUP, READ, WRITE, Loop, Timer
 from netjail.daemon.manager import Manager
 from netjail.daemon.origin import of_socket
@@ -35,8 +35,11 @@ from netjail.daemon.protocol import (
     encode_result,
     parse_request,
 )
+from netjail.daemon.spawning import Child
 from netjail.errors import NetjailError
+from netjail.launch import reach
 
+_SOON = reach.SOON.rstrip()
 _UCRED = struct.Struct("iII")
 _READ_SIZE = 65536
 
@@ -191,8 +194,10 @@ class SocketFace:
                 pass
             bury(sock)
             return
-        self._clients.add(_Client(self, sock, of_socket(sock, uid, gid, pid)))
+        client = _Client(self, sock, of_socket(sock, uid, gid, pid))
+        self._clients.add(client)
         self.clients_changed()
+        client.begin()
 
     def _refusal(self, uid: int) -> NetjailError | None:
         if self._uids is not None and uid not in self._uids:
@@ -226,6 +231,7 @@ class SocketFace:
         request: Request,
         progress: Callable[[str], None],
         reply: Callable[[dict[str, Any] | NetjailError], None],
+        spare: Child | None = None,
     ) -> Call:
         return self._manager.call(
             peer,
@@ -234,7 +240,12 @@ class SocketFace:
             progress,
             reply,
             interactive=request.interactive,
+            spare=spare,
         )
+
+    def soon(self, peer: Peer) -> Child | None:
+        """A process for a program that this peer is about to want."""
+        return self._manager.soon(peer)
 
     def gone(self, client: _Client) -> None:
         self._clients.discard(client)
@@ -257,11 +268,18 @@ class _Client:
         self._last_words = False
         self._open = True
         self._deadline: Timer | None = None
+        self._spare: Child | None = None
+        """Made for a `launch` that it said it would ask for."""
         self._loop.add(sock.fileno(), READ, self._ready)
 
     @property
     def uid(self) -> int:
         return self._peer.uid
+
+    def begin(self) -> None:
+        """Read what came with the connection already: a turn of the loop less to wait for."""
+        if self._open:
+            self._read()
 
     def drop(self) -> None:
         """Without another word. Its calls go on, unheard."""
@@ -280,6 +298,8 @@ class _Client:
             if call is not None:
                 call.abandon()
         self._calls.clear()
+        if self._spare is not None:
+            self._spare.drop()
 
     # Reading -----------------------------------------------------------------------------------
 
@@ -332,6 +352,9 @@ class _Client:
             del self._in[: end + 1]
             self._scanned = 0
             self._stop_clock()
+            if line == _SOON:
+                self._spare = self._spare or self._face.soon(self._peer)
+                continue
             try:
                 self._begin(parse_request(line))
             except GarbageError as garbage:
@@ -355,8 +378,13 @@ class _Client:
             self._write(encode_error(number, request.problem))
             return
         self._calls[number] = None
+        spare = self._spare if request.method == "launch" else None
         call = self._face.call(
-            self._peer, request, partial(self._progress, number), partial(self._reply, number)
+            self._peer,
+            request,
+            partial(self._progress, number),
+            partial(self._reply, number),
+            spare,
         )
         call.ended = partial(self._exited, number)
         call.offered = partial(self._offer, number)
@@ -464,24 +492,3 @@ class _Client:
         """A client that has said all it wants to say is kept until it has all its answers."""
         if self._eof and not self._calls and not self._out and b"\n" not in self._in:
             self.drop()
-
-
-def make_directory(path: str) -> None:
-    """Make a directory for a socket, 0755, or see that nobody but us can put things into it.
-
-    Raises NetjailError (conflict), OSError.
-    """
-    try:
-        os.mkdir(path)
-    except FileExistsError:
-        pass
-    else:
-        os.chmod(path, 0o755)  # noqa: S103 - clients must be able to reach the socket
-    status = os.stat(path, follow_symlinks=False)
-    mine = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
-    if not mine or status.st_mode & 0o022:
-        raise NetjailError(
-            "conflict",
-            f"{path} is not a directory that only root can write to",
-            f"look at what is in it, then remove it: rm -r {path}",
-        )

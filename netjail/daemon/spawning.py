@@ -63,16 +63,17 @@ class Child:
     """A child of the spawner: wanted, on its way, waiting for our word, or at work.
 
     `order`: a launch.child.Order, for which it gets ready; it is not begun before `carry_out`.
+    None: it waits for one.
     """
 
-    def __init__(self, spawning: Spawning, number: int, order: dict[str, Any]) -> None:
+    def __init__(self, spawning: Spawning, number: int, cgroup: str | None) -> None:
+        """`cgroup`: path of the version 2 one in which it is to be."""
         self._spawning = spawning
         self.number = number
-        self.order = order
-        cgroup = inherit.cgroup_of(order["inherited"]["cgroups"], "")
+        self.order: dict[str, Any] | None = None
+        self._cgroup = cgroup
         self.message = marshal.dumps((number, cgroup))
-        self.offer: Offer | None = None
-        """Whoever is to have the client's descriptors before it is known whether it may."""
+        self._offer: Offer | None = None
         self._spawned: Spawned | None = None
         self._word = -1
         """The writing end of the pipe over which the child waits for our word."""
@@ -82,6 +83,18 @@ class Child:
         self.ended: Ended = lambda _status: None
         self._over = False
         self._again = True
+
+    def take(self, order: dict[str, Any], offer: Offer | None = None) -> bool:
+        """Get ready for this order; False: it is not in the order's cgroup, or has ended.
+
+        `offer`: whoever is to have the client's descriptors before it is known whether it may.
+        """
+        if self._over or self.order is not None or _cgroup(order) != self._cgroup:
+            return False
+        self.order, self._offer = order, offer
+        if self._spawned is not None:
+            self._equip(self._spawned)
+        return not self._over
 
     def carry_out(self, kept: bool, started: Started, ended: Ended) -> None:
         """Let it go on. `started` is told once, maybe before this returns; `ended` then the wait
@@ -109,14 +122,19 @@ class Child:
             spawned.close()
             return
         self._spawned = spawned
+        if self.order is not None:
+            self._equip(spawned)
+
+    def _equip(self, spawned: Spawned) -> None:
+        """Send the order, and offer what the client needs to send its descriptors."""
         try:
             reader, self._word = os.pipe2(os.O_CLOEXEC)
             try:
                 self._order(spawned, reader)
             finally:
                 os.close(reader)
-            if self.offer is not None and not self._wanted:
-                self.offer(tuple(map(os.dup, (spawned.pidfd, spawned.status, spawned.channel))))
+            if self._offer is not None and not self._wanted:
+                self._offer(tuple(map(os.dup, (spawned.pidfd, spawned.status, spawned.channel))))
                 spawned.offered = True
         except OSError as error:
             self._let_go(spawned)
@@ -124,6 +142,14 @@ class Child:
             return
         if self._wanted:
             self._go(spawned)
+
+    def gone(self, status: int) -> None:
+        """It has ended."""
+        if self.order is None:  # it has waited for too long
+            self._over = True
+            if self._spawned is not None:
+                self._spawned.close()
+        self.ended(status)
 
     def failed(self, error: NetjailError) -> None:
         """There will be no such child."""
@@ -193,6 +219,7 @@ class Child:
 
     def _once_more(self) -> None:
         assert self._started is not None
+        assert self.order is not None
         if not self._again:
             self.failed(NetjailError("system", "the program cannot be started", "try again"))
             return
@@ -267,10 +294,23 @@ class Spawning:
             self._socket.close()
             self._socket = None
 
-    def prepare(self, order: dict[str, Any]) -> Child:
-        """Have a child made for an order; it is not begun before the child is told so."""
+    def prepare(
+        self, order: dict[str, Any], spare: Child | None = None, offer: Offer | None = None
+    ) -> Child:
+        """Have a child made for an order, or take the spare one, if it is fit; the order is not
+        begun before the child is told so. `offer`: see `Child.take`."""
+        if spare is not None:
+            if spare.take(order, offer):
+                return spare
+            spare.drop()
+        child = self.spare(_cgroup(order))
+        child.take(order, offer)
+        return child
+
+    def spare(self, cgroup: str | None) -> Child:
+        """Have a child made before there is an order for it."""
         self._number += 1
-        child = Child(self, self._number, order)
+        child = Child(self, self._number, cgroup)
         try:
             if len(self._queue) >= _WAITING_MAX:
                 raise NetjailError("system", "too many programs are being started", "try again")
@@ -339,7 +379,7 @@ class Spawning:
             child.forked(Spawned(rest[1], fds[0], fds[1], fds[2]))
         elif what == "ended":
             del self._children[rest[0]]
-            child.ended(rest[1])
+            child.gone(rest[1])
         else:
             del self._children[rest[0]]
             child.failed(NetjailError("system", f"no process can be started: {rest[1]}"))
@@ -359,6 +399,10 @@ class Spawning:
     def _reap(self, process: subprocess.Popen[bytes]) -> None:
         if process.poll() is None:  # its socket is closed, but it is not quite gone
             self._loop.call_later(1.0, partial(self._reap, process))
+
+
+def _cgroup(order: dict[str, Any]) -> str | None:
+    return inherit.cgroup_of(order["inherited"]["cgroups"], "")
 
 
 def _failure(packet: bytes) -> NetjailError:

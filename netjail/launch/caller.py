@@ -7,7 +7,7 @@ of itself. The spawner's child takes it on (see `inherit`).
 
 import posix
 
-from netjail.launch import processes
+from netjail.launch import inherit, processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,6 +66,11 @@ def read(pid: int, uid: int, gid: int) -> "tuple[Inherited, list[int]]":
         "login": _login(pid),
     }
     return inherited, [int(word) for word in status["Groups"].split()]
+
+
+def cgroup(pid: int) -> str | None:
+    """The version 2 cgroup of a process. Raises OSError."""
+    return inherit.cgroup_of(_read(pid, "cgroup"), "")
 
 
 def _judge(status: dict[str, str], uid: int, gid: int) -> None:

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Reaches the helper. Comes first on the launch path: while the helper finds out who has connected,
-the client imports what it needs to ask."""
+and makes a process for a program, the client imports what it needs to ask."""
 
 import _socket
 import posix
 
+SOON = b'{"v":1,"soon":"launch"}\n'
+"""Says that the request that follows is one to start a program."""
 _CONNECT_SECONDS = 10.0
 
 
@@ -15,6 +17,7 @@ def connect(path: str) -> "_socket.socket | None":
     try:
         sock.settimeout(_CONNECT_SECONDS)
         sock.connect(path)
+        sock.send(SOON)
         sock.settimeout(None)
     except OSError:
         sock.close()

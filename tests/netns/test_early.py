@@ -212,3 +212,75 @@ print(json.dumps([list(answer), len(more)]))
 def test_all_the_same_it_runs_for_those_who_may(box: UserBox) -> None:
     done = box.netjail("run", "lab", "sh", "-c", "id -u; exit 7")
     assert (done.returncode, done.stdout) == (7, f"{ALICE}\n"), done
+
+
+SOON = r"""
+s = connect()
+directory = os.open("/", os.O_PATH)
+s.sendall(b'{"v":1,"soon":"launch"}\n')
+def told():
+    print("told", flush=True); sys.stdin.readline()
+def exits():
+    answer, fds = launch(s, ["sh", "-c", "exit 7"])
+    send(fds[2], [directory, 0, 1, 2])
+    print(os.read(fds[1], 64).decode())
+"""
+
+
+def children(box: UserBox) -> list[str]:
+    spawner = box.spawner()
+    return Path(f"/proc/{spawner}/task/{spawner}/children").read_text().split()
+
+
+def soon(box: UserBox, uid: int, code: str) -> subprocess.Popen[str]:
+    """A client that has said what it is about to want, and waits for a line."""
+    argv = box.as_user([PYTHON, "-c", RAW + SOON + code], uid)
+    pipes: dict[str, Any] = {"text": True, "stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    client = subprocess.Popen(argv, env=box.env(uid), **pipes)
+    assert client.stdout is not None
+    assert client.stdout.readline() == "told\n"
+    return client
+
+
+def test_a_process_made_ahead_of_the_request_becomes_the_program(box: UserBox) -> None:
+    code = """told()
+answer, fds = launch(s, ["sleep", "60"])
+send(fds[2], [directory, 0, 1, 2])
+print(answer["result"]["pid"], flush=True); sys.stdin.readline()
+signal.pidfd_send_signal(fds[0], 9)
+"""
+    with soon(box, ALICE, "import signal\n" + code) as client:
+        eventually(lambda: len(children(box)) == 1, 20)
+        (made,) = children(box)
+        assert client.stdin is not None and client.stdout is not None
+        client.stdin.write("\n")
+        client.stdin.flush()
+        assert client.stdout.readline() == f"{made}\n"
+        client.communicate("\n", timeout=30)
+    nothing_began(box)
+
+
+def test_one_made_ahead_that_has_ended_is_replaced(box: UserBox) -> None:
+    with soon(box, ALICE, "told(); exits()") as client:
+        eventually(lambda: len(children(box)) == 1, 20)
+        os.kill(int(children(box)[0]), signal.SIGKILL)
+        eventually(lambda: not children(box), 20)
+        out, _ = client.communicate("\n", timeout=30)
+    assert out == f"{7 << 8}\n"
+
+
+@pytest.mark.parametrize("uid", [ALICE, BOB])
+def test_a_process_made_ahead_ends_with_its_client(box: UserBox, uid: int) -> None:
+    with soon(box, uid, "told()") as client:
+        eventually(lambda: len(children(box)) == 1, 20)
+        client.communicate("\n", timeout=30)
+    nothing_began(box)
+
+
+def test_however_often_it_is_said_one_process_is_made_ahead(box: UserBox) -> None:
+    again = 's.sendall(b\'{"v":1,"soon":"launch"}\\n\' * 50)\n'
+    call = "launch(s, ['true'], early=True)\n"  # lines are taken in turn: those came before it
+    with soon(box, BOB, again + call + "told()") as client:
+        assert len(children(box)) == 1
+        client.communicate("\n", timeout=30)
+    nothing_began(box)
