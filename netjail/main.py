@@ -153,9 +153,9 @@ def _launch(request: _Request, words: list[str], packages: "Sequence[str]") -> N
 
     if request.user is not None or not names.valid_name(request.name):
         return
-    from netjail.launch import reach
+    from netjail import launch as launching
 
-    sock = reach.connect(names.SOCKET)
+    sock = launching.connect(names.SOCKET)
     if sock is None:
         return
     from netjail.launch import request as asking

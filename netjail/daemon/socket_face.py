@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from netjail import names
+from netjail import launch, names
 from netjail.daemon import log
 from netjail.daemon.authorise import Peer
 from netjail.daemon.call import Call
@@ -37,9 +37,8 @@ from netjail.daemon.protocol import (
 )
 from netjail.daemon.spawning import Child
 from netjail.errors import NetjailError
-from netjail.launch import reach
 
-_SOON = reach.SOON.rstrip()
+_SOON = launch.SOON.rstrip()
 _UCRED = struct.Struct("iII")
 _READ_SIZE = 65536
 

@@ -133,15 +133,23 @@ class Child:
                 self._order(spawned, reader)
             finally:
                 os.close(reader)
-            if self._offer is not None and not self._wanted:
-                self._offer(tuple(map(os.dup, (spawned.pidfd, spawned.status, spawned.channel))))
-                spawned.offered = True
+            if self._offer is not None:
+                # not from within the request, to which nobody could answer yet
+                self._spawning.soon(partial(self._make_offer, self._offer, spawned))
         except OSError as error:
             self._let_go(spawned)
             self.failed(NetjailError("system", f"the program cannot be started: {error.strerror}"))
             return
         if self._wanted:
             self._go(spawned)
+
+    def _make_offer(self, offer: Offer, spawned: Spawned) -> None:
+        if self._spawned is spawned and not self._wanted:
+            try:
+                offer(tuple(map(os.dup, (spawned.pidfd, spawned.status, spawned.channel))))
+            except OSError:
+                return  # no descriptors left: they come with the answer, or not at all
+            spawned.offered = True
 
     def gone(self, status: int) -> None:
         """It has ended."""
@@ -322,6 +330,9 @@ class Spawning:
         self._queue.append(child)
         self._flush()
         return child
+
+    def soon(self, call: Callable[[], None]) -> None:
+        self._loop.call_soon(call)
 
     def watch(self, fd: int, call: Callable[[], None]) -> None:
         """Call once when there is something to read, or its end."""

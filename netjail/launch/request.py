@@ -11,8 +11,7 @@ import _socket
 import posix
 import sys
 
-from netjail import names
-from netjail.launch import reach
+from netjail import launch, names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -203,12 +202,13 @@ def begin(
 ) -> Launch | None:
     """Ask the helper at `path` to start a program; None where no helper takes requests.
 
-    `sock`: one that is connected already (see `reach`); it is ours from here on. `env`: entries as
-    in environ(7), by default our own. `wait`: see `up`; None: only for a tunnel that was down.
+    `sock`: one that is connected already (see `netjail.launch`); it is ours from here on. `env`:
+    entries as in environ(7), by default our own. `wait`: see `up`; None: only for a tunnel that was
+    down.
     Raises FailedError for what is too long to be asked.
     """
     if sock is None:
-        sock = reach.connect(path)
+        sock = launch.connect(path)
     if sock is None:
         return None
     terminal = None if detach else _terminal()
