@@ -222,7 +222,11 @@ def test_a_pinned_application_outside_is_told_and_brought_inside(
         desktop.screenshot("tray-escaped")
         tray.pick("XTerm runs outside", "Restart inside")
         assert outside.wait(SECONDS) is not None
-        wait_for(lambda: "xterm" in desktop.netjail("ps", "lab_1").stdout, "not inside", SECONDS)
+        try:
+            wait_for(lambda: "xterm" in desktop.netjail("ps", "lab_1").stdout, "not in", SECONDS)
+        except AssertionError as error:  # the tray has said why, if it knows
+            desktop.screenshot("tray-not-inside")
+            raise AssertionError(f"not inside: {tray.notified()}") from error
         wait_for(lambda: "XTerm runs outside lab_1" not in tray.labels(), "still told", SECONDS)
     finally:
         desktop.netjail("app", "unpin", entry)
