@@ -26,7 +26,7 @@ from netjail.engine.programs import Program
 from netjail.engine.record import UP, Record
 from netjail.errors import NetjailError
 from netjail.leaks.model import Facts, Held, Link, Route
-from netjail.profile.model import Profile, Veth
+from netjail.profile.model import AmneziaWG, Profile, Veth
 from netjail.uplinks.wanted import Files, Masquerade, Resource, VethPair, VpnClient, WireGuardDevice
 from netjail.uplinks.wanted_lan import AdoptedNetns
 from netjail.uplinks.wanted_ports import BorrowedPort, PortSet
@@ -93,7 +93,7 @@ def read(
         strangers=_strangers(record.profile, programs),
         ports=(*explain_ports.sentences(record.find(PortSet)), *_lent(record)),
         partly=("not all programs inside could be looked at",) if partly else (),
-        **_tunnel(record),
+        **_tunnel(record, profile),
     )
 
 
@@ -212,7 +212,7 @@ def _host_addresses() -> tuple[str, ...]:
 # Tunnel ---------------------------------------------------------------------------------------
 
 
-def _tunnel(record: Record) -> dict[str, Any]:
+def _tunnel(record: Record, profile: Profile | None) -> dict[str, Any]:
     client = record.find(VpnClient)
     if client is not None:
         return _client(record, client)
@@ -235,7 +235,9 @@ def _tunnel(record: Record) -> dict[str, Any]:
         try:
             facts = HostFacts(Subnets(), lambda _text: None)
             found["path_mtu"] = facts.path_mtu(address, record.through)
-            found["overhead"] = _OVERHEAD[address.version]
+            uplink = None if profile is None else profile.uplink
+            padding = (uplink.s4 or 0) if isinstance(uplink, AmneziaWG) else 0
+            found["overhead"] = _OVERHEAD[address.version] + padding
         except (NetjailError, NetlinkError):
             pass
     return found

@@ -4,6 +4,7 @@ Debian does not have."""
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,14 @@ DISGUISES = (
     "S1 = 15\nS2 = 40\nH1 = 70\nH2 = 80\nH3 = 90\nH4 = 100\n",
 )
 OWN = "Jc = 3\nJmin = 20\nJmax = 90\nI1 = <b 0xc70000000108><r 64><t><rc 5><rd 5>\n"
+TYPES = "{ 0x01000000, 0x02000000, 0x03000000, 0x04000000 }"
+GUARD = f"""
+ip netns exec inet nft add table inet seen
+ip netns exec inet nft 'add chain inet seen c {{ type filter hook prerouting priority -300; }}'
+ip netns exec inet nft 'add rule inet seen c udp dport 51840-51841 counter'
+ip netns exec inet nft 'add rule inet seen c udp dport 51840-51841 @th,64,32 {TYPES} counter'
+"""
+"""Counts what goes to the servers, and what of it begins as WireGuard's messages do."""
 
 
 def key() -> tuple[str, str]:
@@ -67,12 +76,19 @@ def host() -> Iterator[Host]:
         "mount -t tmpfs tmpfs /usr/local/sbin\nmv /run/awg /run/amneziawg-go /usr/local/sbin\n"
     )
     try:
-        made.sh("mkdir /run/pool")
+        made.sh("mkdir /run/pool\n" + GUARD)
         for number in range(len(PLACES)):
             server(made, number)
         yield made
     finally:
         made.close()
+
+
+def seen(host: Host) -> tuple[int, int]:
+    """Packets to the servers, and those of them that anybody knows for WireGuard's."""
+    listed = host.sh("ip netns exec inet nft list chain inet seen c")
+    found = [int(count) for count in re.findall(r"counter packets (\d+)", listed)]
+    return found[0], found[1]
 
 
 def who(host: Host, name: str) -> str:
@@ -92,6 +108,8 @@ def test_a_disguised_tunnel_comes_up_heals_and_is_exported(host: Host) -> None:
     assert host.state("one") == "up"
     # the interface in the jail is smaller by what is put before each packet
     assert "mtu 1411" in host.sh("ip -n netjail-one link show wg0")
+
+    assert "1411 inside, and 1431 would fit" in host.netjail("check", "one", "--json").out
 
     exported = host.netjail("export", "one").ok().out
     for line in (DISGUISES[0] + OWN).splitlines():
@@ -126,6 +144,9 @@ def test_a_pool_changes_between_disguises_and_measures_in_them(host: Host) -> No
     assert wait_until(lambda: who(host, "pool") == "inet 10.90.0.2", 30)
     said = host.netjail("use", "pool", "--fastest").ok()
     assert said.out.count(" ms  ") == 2, said
+    total, known = seen(host)
+    assert total > 10
+    assert known == 0
     host.netjail("down", "pool").ok()
 
 
