@@ -23,7 +23,8 @@ def parser() -> VerbParser:
         "export",
         "[-o FILE [--force]] PROFILE",
         "Gives a WireGuard profile back as a file that wg-quick accepts. It holds the private\n"
-        "key: the file is readable by its owner alone.",
+        "key: the file is readable by its owner alone. Of a pool it is the file of the place in\n"
+        "use (`netjail use` chooses another).",
         examples=(
             ("netjail export vpn -o vpn.conf", ""),
             ("netjail export vpn | qrencode -t ansiutf8", "for a telephone"),
@@ -38,9 +39,12 @@ def parser() -> VerbParser:
 def execute(args: Namespace, context: Context) -> Result:
     """{profile, file} or, without -o, {profile, text}."""
     text = context.call("profile.get", "reading the profile", name=args.profile)["text"]
-    from netjail.profile import toml, wgquick
+    from netjail.profile import places, toml, wgquick
 
     profile, _warnings = toml.parse(args.profile, text)
+    if places.of(profile):  # what another device is to be is the place in use
+        chosen = context.call("places", "reading the place", profile=args.profile)["place"]
+        profile = places.choose(profile, chosen)
     exported = wgquick.export(profile)
     if args.output is None or args.output == "-":
         return Result({"profile": args.profile, "text": exported})

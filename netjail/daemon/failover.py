@@ -37,7 +37,14 @@ Say = Callable[[str, str], None]
 class _Case:
     tried: list[str] = field(default_factory=list)
     rounds: int = 0
-    timer: Timer | None = None
+    next: Timer | None = None  # round
+    settled: Timer | None = None
+
+    def cancel(self) -> None:
+        """Neither is due any more."""
+        for timer in (self.next, self.settled):
+            if timer is not None:
+                timer.cancel()
 
 
 class Failover:
@@ -57,8 +64,7 @@ class Failover:
         """Change nothing any more."""
         self._ended = True
         for case in self._cases.values():
-            if case.timer is not None:
-                case.timer.cancel()
+            case.cancel()
 
     def changed(self, entry: Entry) -> None:
         """A profile has another state or reason."""
@@ -66,15 +72,15 @@ class Failover:
         if entry.state == "degraded" and _wants(entry):
             if case is None:
                 case = self._cases[name] = _Case()
-            if case.timer is None or not case.timer.active:
+            if case.settled is not None:
+                case.settled.cancel()
+            if case.next is None or not case.next.active:
                 self._later(name, case, _pause(case.rounds))
         elif entry.state == "up" and case is not None:
-            if case.timer is not None:
-                case.timer.cancel()
-            case.timer = self._loop.call_later(SETTLED, partial(self._settled, name))
+            case.cancel()
+            case.settled = self._loop.call_later(SETTLED, partial(self._settled, name))
         elif not entry.live and case is not None:
-            if case.timer is not None:
-                case.timer.cancel()
+            case.cancel()
             del self._cases[name]
 
     def _settled(self, name: str) -> None:
@@ -83,7 +89,9 @@ class Failover:
 
     def _later(self, name: str, case: _Case, seconds: float) -> None:
         if not self._ended and case.rounds < ROUNDS_MOST:
-            case.timer = self._loop.call_later(seconds, partial(self._round, name))
+            if case.next is not None:
+                case.next.cancel()  # the reason that a round gave was a change, too
+            case.next = self._loop.call_later(seconds, partial(self._round, name))
 
     def _round(self, name: str) -> None:
         case = self._cases.get(name)

@@ -425,7 +425,7 @@ def export(profile: Profile) -> str:
             f"netjail profile show {profile.name}",
         )
     title = f"{profile.name}: {profile.description}" if profile.description else profile.name
-    lines = [f"# {title}"]
+    lines = [f"# {title}"] + ([f"# place: {uplink.place}"] if uplink.place is not None else [])
     if uplink.through is not None:
         lines.append(f"# in netjail this tunnel goes through the profile {uplink.through}")
     lines += ["[Interface]", f"PrivateKey = {uplink.private_key}"]

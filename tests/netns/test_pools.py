@@ -123,6 +123,14 @@ def test_a_pool_changes_its_place_and_fails_over_in_the_same_jail(host: Host) ->
     assert "10.93.0.1" in host.netjail("run", "pool", "cat", "/etc/resolv.conf").ok().out
     assert "10.91.0" not in host.sh("ip -n netjail-pool addr")
 
+    # what is exported is the file of the place in use
+    exported = host.netjail("export", "pool").ok().out
+    assert "Address = 10.93.0.2/32" in exported and "DNS = 10.93.0.1" in exported
+    assert "Endpoint = 192.0.2.1:51833" in exported and "place: us-nyc-001" in exported
+    own = host.path("/run/pool/us-nyc-001.conf").read_text()
+    for key in ("PrivateKey", "PublicKey"):
+        assert next(line for line in own.splitlines() if line.startswith(key)) in exported
+
     said = host.netjail("use", "pool", "--fastest").ok()
     assert said.out.count(" ms  ") == 3
     said = host.netjail("use", "pool", "sweden").ok()

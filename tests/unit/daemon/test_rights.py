@@ -163,6 +163,12 @@ def test_root_is_asked_nothing(started: Stage, gate: FakeGate) -> None:
         ("profile.get", {"name": "nobody"}, []),
         ("profile.remove", {"name": "a"}, [Need(MANAGE, "a", "none")]),
         ("profile.remove", {"name": "o"}, [Need(OWN, "o", "none")]),
+        ("use", {"profile": "a"}, [Need(RUN, "a", "none")]),
+        ("use", {"profile": "o", "place": "se"}, [Need(RUN, "o", "none")]),
+        ("use", {"profile": "t"}, [Need(RUN, "t", "wireguard"), Need(RUN, "a", "none")]),
+        ("use", {"profile": "z"}, []),  # others': nothing to be asked
+        ("places", {"profile": "a"}, []),
+        ("places", {"profile": "z"}, []),
         ("switch.list", {}, []),
         ("switch.status", {"switch": "s"}, []),
         ("switch.get", {"name": "s"}, []),
@@ -181,11 +187,13 @@ def test_needs(
     put(started, "a")
     put(started, "o", (USER_NAME,))
     put(started, "t", through="a")
+    put(started, "z", ("nobody-at-all",))
     started.rooms.switches.texts["s"] = "version = 1"
     try:
         started.ask(method, peer=USER, **params).result  # noqa: B018
     except NetjailError as error:
-        assert error.code == "no-such-profile", error
+        others = params.get("profile") == "z"
+        assert error.code in (("not-authorised",) if others else ("no-such-profile", "no-pool"))
     assert gate.asked == needs
 
 
