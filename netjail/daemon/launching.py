@@ -215,6 +215,7 @@ def order(peer: Peer, params: dict[str, Any]) -> dict[str, Any]:
         # Of what it does not say, it says to go by the process that asks.
         env = caller.environment(peer.pid) if env is None else env
         umask = caller.umask(peer.pid) if umask is None else umask
+        label = caller.label(peer.pid) if peer.label is None else peer.label
     except caller.ChangedError as changed:
         raise _refused(peer, str(changed)) from None
     except (OSError, KeyError, ValueError) as error:
@@ -235,7 +236,7 @@ def order(peer: Peer, params: dict[str, Any]) -> dict[str, Any]:
         "uid": peer.uid,
         "gid": peer.gid,
         "groups": groups if peer.groups is None else list(peer.groups),
-        "label": peer.label,
+        "label": label,
         "inherited": inherited,
     }
 

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 NO_LOGIN = 2**32 - 1
 _UNLIMITED = -1
+_NO_APPARMOR = (2, 22)
+"""ENOENT: the kernel is built without it; EINVAL: it is switched off."""
 
 
 class ChangedError(Exception):
@@ -114,6 +116,20 @@ def _login(pid: int) -> int:
         return int(_read(pid, "loginuid"))
     except FileNotFoundError:
         return NO_LOGIN  # a kernel without the audit system
+
+
+def label(pid: int) -> str | None:
+    """The AppArmor profile that confines a process, as "NAME (mode)"; None: no AppArmor here.
+
+    Before Linux 6.17 AppArmor has no answer to SO_PEERSEC for a Unix socket, hence none for the
+    bus either.
+    """
+    try:
+        return _read(pid, "attr/apparmor/current").rstrip("\n\0") or None
+    except OSError as error:
+        if error.errno in _NO_APPARMOR:
+            return None
+        raise
 
 
 def _read(pid: "int | str", name: str) -> str:

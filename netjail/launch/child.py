@@ -165,7 +165,7 @@ def _run(order: "Order", word: int, sock: "_socket.socket", around: Surroundings
     # We are inside, where `down` finds us; what follows may take as long as the user's own file
     # systems like.
     plan.release()
-    inherit.security_context(order["label"])
+    confinement = inherit.security_context(order["label"])
     inherit.limits(order["inherited"]["limits"])
     _become(order)
     _change_directory(order, elsewhere)
@@ -182,7 +182,10 @@ def _run(order: "Order", word: int, sock: "_socket.socket", around: Surroundings
         rare.tell_port(plan.port, env)
     else:
         env.pop(enter.PORT, None)
-    enter.execute(names.bus_filter(plan.name, argv) if plan.filtered else argv, env)
+    words = names.bus_filter(plan.name, argv) if plan.filtered else argv
+    if confinement is not None:
+        confinement.enter()
+    enter.execute(words, env)
 
 
 def _await(sock: "_socket.socket") -> None:

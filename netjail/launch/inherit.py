@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _NO_LOGIN = 2**32 - 1
 
+_APPARMOR = "/proc/self/attr/apparmor/current"
 _LIMITS = 16
 """RLIM_NLIMITS of every kernel that runs this."""
 _IO_CLASSES_OF_ROOT = (1,)
@@ -157,24 +158,44 @@ def join_cgroups(text: str, hierarchies: dict[str, tuple[str, str]]) -> None:
 # the rest
 
 
-def security_context(label: str | None) -> None:
-    """Have the next exec give the caller's SELinux or AppArmor context (`label`, SO_PEERSEC).
+class Confinement:
+    """The caller's AppArmor profile, to be entered in the last moment before the program is
+    executed. (By "changeprofile", not at the exec: so that what the profile says of executing this
+    program, and of what confines it then, holds as if the caller did it.)
 
-    Not run against an enforcing policy so far: what the policy then says to it is its own matter,
-    and a refusal is an error, never a program without confinement.
+    Made as root, since a process that has changed its user may not open the file any more.
     """
-    if not label or label == "unconfined":
-        return
-    own = "/proc/self/attr/apparmor"
-    if _exists(own):
-        name = label.rpartition(" (")[0] or label
-        if _current(own + "/current") == label:
-            return
-        _try("the caller's AppArmor profile", _write_text, own + "/exec", f"exec {name}")
-    elif _exists("/sys/fs/selinux/enforce"):
-        if _current("/proc/self/attr/current") == label:
-            return
+
+    __slots__ = ("_fd", "_name")
+
+    def __init__(self, label: str) -> None:
+        self._name = label.rpartition(" (")[0] or label
+        self._fd = posix.open(_APPARMOR, posix.O_WRONLY | posix.O_CLOEXEC)
+
+    def enter(self) -> None:
+        _try("the caller's AppArmor profile", posix.write, self._fd, self._command())
+
+    def _command(self) -> bytes:
+        return f"changeprofile {self._name}".encode("utf-8", "surrogateescape")
+
+
+def security_context(label: str | None) -> Confinement | None:
+    """Take on the caller's SELinux or AppArmor context (`label`): SELinux's comes with the next
+    exec, AppArmor's is given back, to be entered.
+
+    SELinux is not run against an enforcing policy so far: what the policy then says to it is its
+    own matter, and a refusal is an error, never a program without confinement.
+    """
+    if not label:
+        return None
+    apparmor = _current(_APPARMOR)
+    if apparmor == label:
+        return None
+    if apparmor:
+        return Confinement(label)
+    if _exists("/sys/fs/selinux/enforce") and _current("/proc/self/attr/current") != label:
         _try("the caller's SELinux context", _write_text, "/proc/self/attr/exec", label)
+    return None
 
 
 def _current(path: str) -> str:

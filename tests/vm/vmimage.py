@@ -4,7 +4,8 @@
 Three layers, each kept in the cache under a hash of what defines it and built when that changes:
 
   root    a Debian with systemd, logind, polkit, resolved and all that netjail needs (mmdebstrap)
-  deb     netjail's package, built from this checkout in a fresh build root of the same Debian
+  deb     netjail's package, and its wheel, built from this checkout in a fresh build root of the
+          same Debian
   image   root + deb + tests/vm/image, as an ext4 file system
 
 A root costs one to two minutes, once; a changed netjail costs the other two, 20 to 40 seconds.
@@ -43,11 +44,16 @@ _SYSTEM = _words("""
     openssh-server passwd pkexec polkitd procps python3 sudo systemd systemd-resolved
     systemd-sysv udev util-linux
 """)
-_TOOLS = _words("curl file psmisc python3-pexpect strace tcpdump tmux vim-tiny")
+_TOOLS = _words("""
+    apparmor curl file psmisc python3-pexpect python3-venv strace tcpdump tmux vim-tiny
+""")
 _NETWORKS = _words("iw openconnect openssl openvpn openvswitch-switch udhcpc")
 """What some profiles need, and netjail's package does not depend on."""
 
-_BUILD = _words("debhelper dh-python pybuild-plugin-pyproject python3 python3-setuptools")
+_BUILD = _words("""
+    debhelper dh-python pybuild-plugin-pyproject python3 python3-build python3-setuptools
+    python3-wheel
+""")
 
 _LEFT_OUT = [
     "/usr/share/locale/*",
@@ -117,6 +123,10 @@ class Image:
     kernel: Path
     initrd: Path
     deb: Path
+
+    @property
+    def wheel(self) -> Path:
+        return next(self.deb.parent.glob("netjail-*.whl"))
 
 
 def cache_dir() -> Path:
@@ -256,9 +266,10 @@ def _mmdebstrap(suite: str, kind: str, packages: list[str], options: list[str], 
 
 
 def _deb(suite: str, source: Path) -> Path:
-    """netjail's package, built in a fresh build root by packaging/build-deb.sh."""
+    """netjail's package, built in a fresh build root by packaging/build-deb.sh. Beside it is the
+    wheel."""
     files = _sources(source)
-    key = _hash(suite, *(f"{path} {_digest(source / path)}" for path in files))
+    key = _hash(suite, *_BUILD, *(f"{path} {_digest(source / path)}" for path in files))
     place = cache_dir() / f"{suite}-deb-{key}"
     if (place / "done").exists():
         return next(place.glob("netjail_*.deb"))
@@ -278,6 +289,8 @@ def _deb(suite: str, source: Path) -> Path:
             ["/build/checkout/packaging/build-deb.sh", "--output", "/build/out"],
             place / "log",
         )
+        wheel = ["python3", "-m", "build", "--wheel", "--no-isolation", "--skip-dependency-check"]
+        _chroot(tree, [*wheel, "--outdir", "/build/out", "/build/checkout"], place / "log")
         for path in (tree / "build/out").iterdir():
             shutil.copy2(path, place / path.name)
     (place / "done").touch()

@@ -70,7 +70,7 @@ def suites(debian: str | None = None) -> list[str]:
     return names if debian in (None, vmimage.SUITES[-1]) else [x for x in names if x in ON_ALL]
 
 
-ON_ALL = ("root", "session", "networks", "uplinks", "recipes")
+ON_ALL = ("confined", "root", "session", "networks", "uplinks", "recipes", "wheel")
 
 
 def _place(suite: Path) -> int:
@@ -91,6 +91,7 @@ def run(
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     shutil.copy2(image.deb, place / "netjail.deb")
+    shutil.copy2(image.wheel, place / image.wheel.name)
     shutil.copytree(vmimage.REPO / "docs/recipes", place / "recipes")
     shutil.copy2(vmimage.REPO / "tests/netns/recipe.py", place / "recipes")
     job = {"suites": chosen, "debian": image.suite, "shell": shell}

@@ -50,8 +50,8 @@ else
     systemctl disable NetworkManager.service
     systemctl enable systemd-networkd.service
 fi
-# There for the suites that start them.
-systemctl disable openvswitch-switch.service openvpn.service
+# There for the suites that start them, or load what they need.
+systemctl disable apparmor.service openvswitch-switch.service openvpn.service
 systemctl mask NetworkManager-wait-online.service systemd-networkd-wait-online.service \
     apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
     e2scrub_reap.service fstrim.timer systemd-timesyncd.service man-db.timer \
