@@ -434,7 +434,7 @@ def _try(file: bytes, args: list[bytes], env: Env) -> OSError:
 def _exec_error(name: bytes, error: OSError) -> ExecError:
     try:
         rare = _rare()
-    except ImportError:  # root alone may read the package, and we are not root any more
+    except (ImportError, OSError):  # root alone may read it, and we are not root any more
         status = names.EXIT_NOT_FOUND if error.errno == _ENOENT else names.EXIT_NOT_EXECUTABLE
         return ExecError(status, f"{name.decode(errors='replace')}: {error.strerror}")
     return ExecError(*rare.exec_failure(name, error))

@@ -133,8 +133,8 @@ def removed_again() -> None:
     sh(f"{OWN} setup --remove")
     eventually(lambda: not helper_runs(), "the helper is gone")
     now = [path for path in everything() if not path.startswith("/etc/netjail")]
-    assert now == [path for path in left if not path.startswith("/etc/netjail")], (
-        set(now) ^ set(left)
+    assert now == [path for path in left if not path.startswith("/etc/netjail")], set(now) ^ set(
+        left
     )
     assert "org.netjail" not in sh("pkaction").out
     assert sh("systemctl show netjaild -p LoadState --value").text == "not-found"
