@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pwd
+import select
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,9 @@ _USERS = ("tcpdump", "nobody")
 _running: dict[int, int] = {}
 """pid of a launch.sniffer to the user whose capture it is."""
 _lock = threading.Lock()
+_adopted = False
+_PYTHONS_OWN = 3
+"""Words of the command line before the program's: python3 -I -S."""
 
 
 class Captured(dict[str, Any]):
@@ -63,7 +67,7 @@ def begin(
             f"you have {CAPTURES_PER_USER} captures going on already, and that is the most",
             "end one with Ctrl-C, or the program that reads it",
         )
-    captured, process = _start([profile, _user(), interface, *options, "--", *words])
+    captured, process = _start([profile, _user(), str(uid), interface, *options, "--", *words])
     with _lock:
         _running[process.pid] = uid
     threading.Thread(target=_wait, args=(process,), name="capture", daemon=True).start()
@@ -71,9 +75,66 @@ def begin(
 
 
 def of(uid: int) -> list[int]:
-    """Processes whose children are the user's captures, though other users by number."""
+    """Processes whose children are the user's captures, though other users by number. Those that a
+    helper before us has started are among them."""
+    _adopt()
     with _lock:
         return [pid for pid, owner in _running.items() if owner == uid]
+
+
+def _adopt() -> None:
+    """Find captures that an earlier helper has started, once."""
+    from netjail.launch import sniffer
+
+    global _adopted  # noqa: PLW0603 - one helper, one look
+    with _lock:
+        if _adopted:
+            return
+        _adopted = True
+        path = os.path.abspath(sniffer.__file__).encode()
+        for entry in os.listdir("/proc"):
+            if not entry.isdigit() or int(entry) in _running:
+                continue
+            owner = _owner(entry, path)
+            if owner is None:
+                continue
+            try:
+                pidfd = os.pidfd_open(int(entry))
+            except OSError:
+                continue
+            if _owner(entry, path) != owner:  # it was another's number by then
+                os.close(pidfd)
+                continue
+            _running[int(entry)] = owner
+            args = (int(entry), pidfd)
+            threading.Thread(target=_wait_for, args=args, name="capture", daemon=True).start()
+
+
+def _owner(pid: str, path: bytes) -> int | None:
+    """Whose capture a process is; None: it is none. Only root's own can be believed."""
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:
+            uids = file.read().partition(b"\nUid:")[2].split()[:4]
+        if uids != [b"0"] * 4 or _mounts(pid) != _mounts("self"):
+            return None
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            words = file.read().split(b"\0")
+        at = words.index(path)
+        return int(words[at + 3]) if at <= _PYTHONS_OWN else None
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _mounts(pid: str) -> tuple[int, int]:
+    found = os.stat(f"/proc/{pid}/ns/mnt")
+    return found.st_dev, found.st_ino
+
+
+def _wait_for(pid: int, pidfd: int) -> None:
+    select.select([pidfd], [], [])
+    os.close(pidfd)
+    with _lock:
+        _running.pop(pid, None)
 
 
 def _start(words: list[str]) -> tuple[Captured, subprocess.Popen[bytes]]:

@@ -201,6 +201,8 @@ class Checking:
                 f"netjail run {self._call.params['profile']} -- python3 -c 1",
             ) from None
         facts = self._facts()
+        uid = self._call.peer.uid
+        facts = replace(facts, held=tuple(each.seen_by(uid) for each in facts.held))
         found = accepted(judge.judge(inside, self._outside, facts), self._settings.accept)
         worst = verdict(found)
         return {

@@ -89,7 +89,7 @@ class Rights:
             "profile.remove": self._remove,
             "switch.list": _free,
             "switch.status": _free,
-            "switch.get": _free,
+            "switch.get": self._switch_get,
             "switch.check": _free,
             "switch.add": _switch,
             "switch.remove": _switch,
@@ -246,6 +246,20 @@ class Rights:
         facts = self._seen(uid, params["profile"])
         action = names.ACTION_MANAGE_OWN if _own(uid, facts) else names.ACTION_MANAGE
         return Grant((Need(action, facts.name, facts.kind),), params)
+
+    def _switch_get(self, uid: int, params: Params) -> Grant:
+        """A switch's text is everybody's to read, unless it names profiles that are not."""
+        name = params["name"]
+        hosts: tuple[tuple[str, object], ...] = ()
+        try:
+            switch = self._rooms.switches.load(name)
+            hosts = () if switch.dhcp is None else switch.dhcp.hosts
+            hidden = not all(":" in who or self._sees(uid, who) for who, _ in hosts)
+        except NetjailError as error:
+            hidden = error.code != "no-such-switch"  # nobody knows what it names
+        if hidden:
+            return Grant((Need(names.ACTION_REVEAL, name, "switch"),), params)
+        return Grant((), params)
 
     def _get(self, uid: int, params: Params) -> Grant:
         facts = self._seen(uid, params["name"])

@@ -23,6 +23,7 @@ from netjail.engine import (
     files,
     following,
     gate,
+    namekey,
     ns,
     plan,
     programs,
@@ -62,8 +63,8 @@ observer: Callable[[str, int, Resource | None], None] | None = None
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """A jail that stood when the helper started. `state`: "up"; "failed": it needs a repair;
-    "stuck": it was to go, and something of it is left."""
+    """A jail that stood when the helper started. `state`: "up"; "failed": to be repaired; "stuck":
+    it was to go, and something is left."""
 
     name: str
     state: str
@@ -105,6 +106,7 @@ class Engine(Answers):
     def start(self) -> list[Adopted]:
         """Adopt the jails that stand; finish or undo what a killed helper left half done."""
         adopted = []
+        namekey.use()
         for name in self._records.read():
             self._records.forget(name)
         self._switches.read()

@@ -315,9 +315,13 @@ def _held(record: Record, programs: Sequence[Program]) -> tuple[tuple[Held, ...]
         found = json.loads(done.stdout)
     except (OSError, ValueError, subprocess.SubprocessError):
         return (), True
-    commands = {each.pid: each.command for each in programs}
-    rows = [Held(h["pid"], commands.get(h["pid"], "?"), h["fd"], h["what"]) for h in found["held"]]
-    return tuple(rows), bool(found["partly"])
+    whose = {each.pid: each for each in programs}
+    rows = tuple(
+        Held(h["pid"], whose[h["pid"]].command, h["fd"], h["what"], whose[h["pid"]].uid)
+        for h in found["held"]
+        if h["pid"] in whose
+    )
+    return rows, bool(found["partly"])
 
 
 def _strangers(profile: str, programs: Sequence[Program]) -> tuple[str, ...]:

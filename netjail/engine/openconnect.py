@@ -11,6 +11,7 @@ import stat
 import threading
 import time
 import traceback
+from dataclasses import replace
 
 from netjail import names
 from netjail.engine import process, told, tun, vpn
@@ -149,12 +150,17 @@ class OpenConnectSession(threading.Thread):
                 return
 
     def _be(self, condition: Condition) -> None:
+        if condition.reason is not None:
+            condition = replace(condition, reason=self._secrets().hide(condition.reason))
         with self._changed:
             if condition == self._condition:
                 return
             self._condition = condition
             self._changed.notify_all()
         self._tunnels.changed(self._wanted.profile)
+
+    def _secrets(self) -> Login:
+        return self._login.over(self._tunnels.login(self._wanted))
 
     def _look(self) -> None:
         env = self._said()

@@ -198,12 +198,17 @@ class OpenVpnSession(threading.Thread):
                 self._trouble = sane(event.text)
 
     def _be(self, condition: Condition) -> None:
+        if condition.reason is not None:
+            condition = replace(condition, reason=self._secrets().hide(condition.reason))
         with self._changed:
             if condition == self._condition:
                 return
             self._condition = condition
             self._changed.notify_all()
         self._tunnels.changed(self._wanted.profile)
+
+    def _secrets(self) -> Login:
+        return self._tunnels.login(self._wanted)
 
     def _on_state(self, event: State) -> None:
         if event.name == "CONNECTED" and event.detail == "SUCCESS":

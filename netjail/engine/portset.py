@@ -13,7 +13,6 @@ import json
 import os
 import socket
 import sys
-import zlib
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -26,6 +25,7 @@ from netjail.engine.record import Records
 from netjail.errors import NetjailError
 from netjail.profile import portchecks, ports
 from netjail.profile.model import Port
+from netjail.uplinks.naming import own_user
 from netjail.uplinks.wanted import Resource
 from netjail.uplinks.wanted_ports import PortSet
 
@@ -41,7 +41,7 @@ _ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 def user_of(profile: str, first: int = _USERS) -> int:
     """Nobody else's number; nobody's, where the user namespace of a container lacks it."""
-    user = first | zlib.crc32(profile.encode()) & 0x3FFFFF
+    user = own_user(profile, first)
     return user if _mapped(user) else _NOBODY
 
 

@@ -11,11 +11,13 @@ import select
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 
 from netjail.engine.ns import own_mounts
 from netjail.errors import NetjailError
+from netjail.profile import checks
 
 PACKAGES = {
     "wg": "wireguard-tools",
@@ -40,6 +42,9 @@ _ELSEWHERE = dict.fromkeys(
     "Debian has no AmneziaWG: install amneziawg-tools, and amneziawg-go or the kernel module, from "
     "https://github.com/amnezia-vpn (it names packages for some distributions)",
 )
+_FIRST_OF_OURS, _LAST_OF_OURS = 0x70000000, 0x70800000
+"""Numbers of users that are given to single programs (uplinks.naming)."""
+_TIMES = 5
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where the helper looks for programs, whatever PATH it was started with."""
 
@@ -194,6 +199,65 @@ def stop(process: Process, seconds: float = 3) -> None:
     reap(process.pid)
 
 
+def end_user(user: int) -> None:
+    """End all programs of a user that only one program of ours is: what it has forked, too.
+    Idempotent; nothing happens for users that others might be as well.
+
+    One that has become the user does it: then the kernel signals all that there are at once, so
+    that none gets away by forking meanwhile. Such programs can do that to it, too; hence again.
+    """
+    if not _FIRST_OF_OURS <= user < _LAST_OF_OURS:
+        return
+    argv = [
+        *("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--no-new-privs"),
+        *(sys.executable, "-I", "-S", "-c", "import os; os.kill(-1, 9)"),
+    ]
+    for _ in range(_TIMES):
+        found = of_user(user)
+        if not found:
+            return
+        for pid in found:
+            _kill(pid, user)
+        try:
+            run(argv)
+        except NetjailError:
+            continue  # it was killed itself, by one of them
+
+
+def of_user(user: int) -> list[int]:
+    """Numbers of the processes that a user has."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit() and _belongs(entry, user):
+            found.append(int(entry))
+    return found
+
+
+def _belongs(pid: str, user: int) -> bool:
+    """By its real user: /proc/PID is root's where it may not be traced. Not one that has ended."""
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:
+            text = file.read()
+        return int(text.partition(b"\nUid:")[2].split()[0]) == user and b"\nState:\tZ" not in text
+    except (OSError, ValueError, IndexError):
+        return False
+
+
+def _kill(pid: int, user: int) -> None:
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        if _belongs(str(pid), user):
+            signal.pidfd_send_signal(fd, signal.SIGKILL)
+            select.select([fd], [], [], 1.0)
+    except ProcessLookupError:
+        pass
+    finally:
+        os.close(fd)
+
+
 def reap(pid: int) -> None:
     """Take the exit status of a child of ours that ended; for others nothing happens."""
     try:
@@ -254,10 +318,11 @@ def wait_for(what: str, test: object, seconds: float, process: Process, log: str
 
 
 def log_tail(path: str, limit: int = 300) -> str:
-    """The last words of a log, on one line."""
+    """The last words of a log, on one line, fit to be shown: others may have had a say in them."""
     try:
         with open(path, "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - limit))
-            return " ".join(file.read().decode(errors="replace").split()) or "it said nothing"
+            words = " ".join(file.read().decode(errors="replace").split())
+        return checks.printable(words, limit) or "it said nothing"
     except OSError:
         return "it said nothing"

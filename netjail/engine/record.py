@@ -16,6 +16,7 @@ from typing import Any
 from netjail import names
 from netjail.engine import files
 from netjail.engine.process import Process
+from netjail.uplinks import naming
 from netjail.uplinks.naming import client_user
 from netjail.uplinks.wanted import (
     Netns,
@@ -143,6 +144,7 @@ class Records:
             "since": record.since,
             "digest": record.digest,
             "filtered": record.filtered,
+            "keyed": naming.keyed(record.profile),
             "processes": [[p.name, p.pid, p.started] for p in record.processes],
             "resources": [to_json(r) for r in record.resources],
         }
@@ -163,6 +165,7 @@ class Records:
         """Remove the jail's directory and the record with it. Idempotent."""
         files.remove_tree(f"{self.directory}/{profile}")
         self._held.pop(profile, None)
+        naming.forget(profile)
         for what, holder in list(self._claimed.items()):
             if holder == profile:
                 del self._claimed[what]
@@ -173,6 +176,7 @@ def _load(directory: str, profile: str) -> Record | None:
     try:
         with open(f"{directory}/{profile}/record.json", encoding="utf-8") as file:
             data = json.load(file)
+        naming.keep(profile, bool(data.get("keyed")))
         return Record(
             profile=profile,
             state=str(data["state"]),

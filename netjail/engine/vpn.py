@@ -51,6 +51,7 @@ def launch(
         *("--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all"),
         process.program(argv[0]),
     ]
+    process.end_user(user)  # what one before has left would meet this one
     directory(wanted.profile, user, texts or {})
     with ns.inside_named(wanted.birth):
         started = process.start(wanted.program, [*bare, *argv[1:]], log, stdin=stdin)
@@ -94,6 +95,7 @@ def remove(wanted: VpnClient, argv: list[str], context: Context) -> None:
     if found is not None:
         process.stop(found)
         context.forget(wanted.program)
+    process.end_user(client_user(wanted.profile))
     tun.delete(wanted.birth, wanted.born_as)
     if not context.whole:  # else the kernel does it, with the namespace
         tun.delete(wanted.netns, wanted.jail_if)

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs tcpdump in a jail, for as long as somebody holds the other end of its standard input.
 
-Started by the helper as `python3 -I -S .../launch/sniffer.py PROFILE USER OPTIONS -- FILTER...`
-with three pipes: 0 is the leash (its end means: stop), 1 takes the packets in pcap's form, 2 what
-tcpdump says, and before that, in a line of its own, the interface, or why there is no tcpdump.
+Started by the helper as
+`python3 -I -S .../launch/sniffer.py PROFILE USER OWNER INTERFACE OPTIONS -- FILTER...` with three
+pipes: 0 is the leash (its end means: stop), 1 takes the packets in pcap's form, 2 what tcpdump
+says, and before that, in a line of its own, the interface, or why there is no tcpdump.
 
+OWNER is the number of the user whose capture it is: for a helper that finds us, not for us.
 tcpdump runs as USER, who is nobody's login, with the capability for packet sockets and no other;
 it writes packets and never takes one apart: that is done by whoever reads them, with no more than
 their own rights. It sees the jail's /etc, so that a host's name in the filter is asked of the
@@ -89,7 +91,7 @@ def argv(interface: str, user: str, options: list[str], words: list[str]) -> lis
 def main(words: list[str]) -> int:
     """Gives tcpdump's exit status, 128 + n if a signal has ended it."""
     split = words.index("--")
-    profile, user, wanted, *options = words[:split]
+    profile, user, _owner, wanted, *options = words[:split]
     os.umask(0o077)
     pid = os.fork()
     if pid == 0:

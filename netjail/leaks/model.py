@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from netjail.errors import NetjailError
@@ -134,12 +134,20 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A socket of another network namespace in a program inside. `what`: "IPv4 UDP" ..."""
+    """A socket of another network namespace in a program inside. `what`: "IPv4 UDP" ...; `uid`: the
+    program's user."""
 
     pid: int
     command: str
     fd: int
     what: str
+    uid: int = -1
+
+    def seen_by(self, uid: int) -> Held:
+        """As it is told to a user: with whom another's program talks is not for them."""
+        if uid in (0, self.uid):
+            return self
+        return replace(self, what=self.what.partition(" to ")[0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,10 @@ RESPONSE, KEY_PASSWORD = "response", "key_password"
 NAMES = (USERNAME, PASSWORD, RESPONSE, KEY_PASSWORD)
 """What may be asked for, and answered with, by these names on every face."""
 
+_HIDDEN = "(hidden)"
+_SECRET_MIN = 4
+"""Characters; anything shorter stands in many a text by chance."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:
@@ -41,6 +45,14 @@ class Login:
         """These, and where there is none the `other`'s."""
         given = {name: getattr(self, name) for name in NAMES if getattr(self, name) is not None}
         return replace(other, **given)
+
+    def hide(self, text: str) -> str:
+        """A text without any of these that is a secret: what a client says may be what a server
+        had it say."""
+        for secret in (self.password, self.response, self.key_password):
+            if secret and len(secret) >= _SECRET_MIN:
+                text = text.replace(secret, _HIDDEN)
+        return text
 
     def lacks(self, asks: Iterable[Ask]) -> tuple[Ask, ...]:
         """Those of the questions that nothing here answers."""

@@ -1,5 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Interface names in the host namespace: at most 15 characters, stable for a profile."""
+"""Interface names in the host namespace: at most 15 characters, stable for a profile. And the
+numbers of users that its programs run as.
+
+Where a check sum stands for a profile's name, it is one with the machine's own key: else whoever
+knows the name of another's profile could make a profile whose names are the same, and so be in the
+way of it. Switches, which only an administrator makes, have plain check sums.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +15,44 @@ import zlib
 from netjail import names
 
 _MAX = 15
+_key = b""
+_before: set[str] = set()
+"""Jails that came up under the names of a netjail without keys, or while there was none."""
+
+
+def use_key(key: bytes) -> None:
+    """Derive names with this from now on; b"": with plain check sums. The helper does it once,
+    before it makes or finds anything."""
+    global _key  # noqa: PLW0603 - names are derived wherever something is described
+    _key = key
+    _before.clear()
+
+
+def keyed(profile: str) -> bool:
+    """Whether the names of a jail are derived with the key."""
+    return bool(_key) and profile not in _before
+
+
+def keep(profile: str, keyed: bool) -> None:
+    """A jail stands whose names were derived with the key, or were not."""
+    if keyed:
+        _before.discard(profile)
+    else:
+        _before.add(profile)
+
+
+def forget(profile: str) -> None:
+    """The jail is gone: the next one has the names that a new one has."""
+    _before.discard(profile)
+
+
+def _sum(profile: str) -> int:
+    """32 bits of a profile's name."""
+    if not keyed(profile):
+        return zlib.crc32(profile.encode())
+    return int.from_bytes(hashlib.blake2s(profile.encode(), digest_size=4, key=_key).digest())
+
+
 _USERS = 0x70000000
 """First of the numbers of users that clients run as. systemd's list of what distributions and
 containers use (UIDS-GIDS.md) has nobody there."""
@@ -19,13 +63,18 @@ def host_interface(profile: str) -> str:
     name = names.HOST_IF_PREFIX + profile
     if len(name) <= _MAX:
         return name
-    return f"{names.HOST_IF_PREFIX}{profile[:6]}{zlib.crc32(profile.encode()) & 0xFFFFFF:06x}"
+    return f"{names.HOST_IF_PREFIX}{profile[:6]}{_sum(profile) & 0xFFFFFF:06x}"
 
 
 def client_user(profile: str) -> int:
     """The number of the user that a profile's VPN client runs as; of its group, too. Two profiles
     may come to the same one, but are never up together (engine.conflicts)."""
-    return _USERS | zlib.crc32(profile.encode()) & 0x3FFFFF
+    return own_user(profile, _USERS)
+
+
+def own_user(profile: str, first: int) -> int:
+    """The number of a user that one program of a profile's runs as, among 2 ** 22 from `first`."""
+    return first | _sum(profile) & 0x3FFFFF
 
 
 def switch_host_interface(switch: str) -> str:

@@ -41,6 +41,8 @@ _SETUP = """
 set -e
 mount --make-rshared /
 mount -t tmpfs -o mode=755 tmpfs /run
+mkdir -p /var/lib/netjail
+mount -t tmpfs tmpfs /var/lib/netjail
 mkdir -p /run/bench/etc /run/netns /run/lock
 cp -a /etc/. /run/bench/etc
 mount --bind /run/bench/etc /etc

@@ -42,6 +42,16 @@ def test_introspection(people: People, made: Made) -> None:
             assert ins[-1].get("type") == "a{sv}", method.get("name")
 
 
+def test_introspection_names_no_profiles(people: People, made: Made) -> None:
+    """The library would name all to everybody; ObjectManager names what one may know of."""
+    name = made()
+    where = MANAGER + "/profile"
+    error = people["bob"].error(where, "org.freedesktop.DBus.Introspectable.Introspect")
+    assert error.name == "org.freedesktop.DBus.Error.AccessDenied"
+    found = [node.get("name") for node in introspect(people["root"], where).findall("node")]
+    assert path(name).rpartition("/")[2] in found
+
+
 def test_a_profile_has_an_object(people: People) -> None:
     root = people["root"]
     where, warnings = root.call(MANAGER, M + "Add", "ssa{sv}", "a-b_c", none(), {})

@@ -50,6 +50,8 @@ _SETUP = """
 set -e
 mount -t proc proc /proc
 mount -t tmpfs -o mode=755 tmpfs /run
+mkdir -p /var/lib/netjail
+mount -t tmpfs tmpfs /var/lib/netjail
 mkdir /run/etc /run/actions /run/services /run/dbus /run/home
 cp -a /etc/. /run/etc
 mount --bind /run/etc /etc

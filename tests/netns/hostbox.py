@@ -40,6 +40,8 @@ _SETUP = """
 set -e
 mount -t proc proc /proc
 mount -t tmpfs -o mode=755 tmpfs /run
+mkdir -p /var/lib/netjail
+mount -t tmpfs tmpfs /var/lib/netjail
 mkdir /run/etc
 cp -a /etc/. /run/etc
 mount --bind /run/etc /etc

@@ -36,6 +36,8 @@ allowed_ips = ["0.0.0.0/0"]
 SETUP = """
 set -e
 mount -t tmpfs -o mode=755 tmpfs /run
+mkdir -p /var/lib/netjail
+mount -t tmpfs tmpfs /var/lib/netjail
 mkdir /run/etc
 cp -a /etc/. /run/etc
 mount --bind /run/etc /etc

@@ -30,6 +30,8 @@ NONE = 'version = 1\n[uplink]\nkind = "none"\n'
 _SETUP = """
 set -e
 mount -t tmpfs -o mode=755 tmpfs /run
+mkdir -p /var/lib/netjail
+mount -t tmpfs tmpfs /var/lib/netjail
 mkdir /run/etc /run/lock /run/netns /run/home
 cp -a /etc/. /run/etc
 mount --bind /run/etc /etc

@@ -355,6 +355,25 @@ def test_an_editor(shell: Shell, box: UserBox) -> None:
     assert box.path(f"{HOME}/letter").read_text() == "Dear Bob\nyours\n"
 
 
+def test_a_process_viewer(shell: Shell, box: UserBox) -> None:
+    if shutil.which("htop") is None:
+        pytest.skip("needs htop")
+    shell.do("export HTOPRC=/dev/null TERM=xterm")
+    shell.line("n htop -d 5 -C")
+    shell.expect("F10")
+    shell.tty.setwinsize(40, 120)
+    shell.expect("F10")  # drawn anew, for the new size
+    shell.type("\x1a")
+    shell.expect("Stopped")
+    shell.expect(PROMPT)
+    shell.line("fg")
+    shell.expect("F10")
+    shell.type("q")
+    shell.expect(PROMPT)
+    assert shell.do("echo $?") == "0\n"
+    shell.tty.setwinsize(24, 80)
+
+
 def test_resizing(shell: Shell) -> None:
     code = (
         "import os,signal,sys;signal.signal(28,lambda *a:print(os.get_terminal_size(),flush=True))"

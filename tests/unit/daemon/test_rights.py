@@ -19,7 +19,7 @@ from netjail import names
 from netjail.daemon import methods, origin, rights
 from netjail.daemon.authorise import Cancel, Need, Peer, Verdict, authorise
 from netjail.errors import NetjailError
-from netjail.profile import toml
+from netjail.profile import switch, toml
 
 USER = Peer(uid=1, gid=1, pid=2, start=3)
 USER_NAME = pwd.getpwuid(1).pw_name
@@ -346,6 +346,21 @@ def test_who_is_on_a_switch_is_told_to_those_who_may_know(started: Stage, gate: 
     assert "secret" not in str(seen)
     assert seen["neighbours"] == []
     assert len(started.ask("switch.status", switch="s").result["switch"]["ports"]) == 2
+
+
+def test_a_switch_that_names_what_is_hidden_is_shown_to_administrators(
+    started: Stage, gate: FakeGate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(started, "a")
+    put(started, "secret", ("nobody-at-all",))
+    head = 'version = 1\n[dhcp]\nrange = "10.0.0.10-10.0.0.20"\n[dhcp.hosts]\n'
+    loaded = switch.parse("s", head + '"02:00:00:00:00:01" = "10.0.0.12"\na = "10.0.0.11"\n')
+    monkeypatch.setattr(started.rooms.switches, "load", lambda name: loaded[0], raising=False)
+    needs = started.manager.rights.grant(USER, "switch.get", {"name": "s"}).needs
+    assert needs == ()
+    loaded = switch.parse("s", head + 'secret = "10.0.0.11"\n')
+    needs = started.manager.rights.grant(USER, "switch.get", {"name": "s"}).needs
+    assert needs == (Need(REVEAL, "s", "switch"),)
 
 
 def test_a_switch_that_is_up_is_kept(started: Stage) -> None:

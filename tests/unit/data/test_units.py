@@ -134,16 +134,21 @@ def test_bus_lets_through_what_is_answered() -> None:
     tree = ElementTree.parse(BUS).getroot()
     root, everybody = tree.findall("policy")
     assert root.attrib == {"user": "root"}
-    assert [rule.attrib for rule in root] == [{"own": names.BUS_NAME}]
+    introspect = "org.freedesktop.DBus.Introspectable"
+    all_names = {"send_destination": names.BUS_NAME, "send_interface": introspect}
+    assert [rule.attrib for rule in root] == [{"own": names.BUS_NAME}, all_names]
     assert everybody.attrib == {"context": "default"}
     standard = ("Introspectable", "ObjectManager", "Peer", "Properties")
     wanted = {names.BUS_MANAGER, names.BUS_PROFILE}
     wanted |= {f"org.freedesktop.DBus.{name}" for name in standard}
-    for rule in everybody:
+    *allowed, denied = everybody
+    assert denied.tag == "deny"
+    assert denied.attrib == all_names | {"send_path": f"{names.BUS_PATH}/profile"}
+    for rule in allowed:
         assert rule.tag == "allow"
         assert set(rule.attrib) == {"send_destination", "send_interface"}
         assert rule.attrib["send_destination"] == names.BUS_NAME
-    assert {rule.attrib["send_interface"] for rule in everybody} == wanted
+    assert {rule.attrib["send_interface"] for rule in allowed} == wanted
 
 
 def test_activation() -> None:

@@ -118,7 +118,7 @@ def what_it_may_execute_is_the_profiles_to_say() -> None:
 @test
 def on_the_bus_as_well() -> None:
     """A program that is started by the bus is confined like its caller"""
-    path = "/org/netjail/Netjail1/profiles/lab"
+    path = "/org/netjail/Netjail1/profile/lab"
     out = Path("/home/bob/label")
     script = f"{CURRENT} >{out}"
     words = ["busctl", "call", "--", "org.netjail.Netjail1", path, "org.netjail.Netjail1.Profile"]
