@@ -45,7 +45,7 @@ if [ "$(id -u)" = 0 ]; then
         dbus-daemon python3-gi python3-pydbus gir1.2-polkit-1.0
         bash-completion zsh fish man-db groff mandoc librsvg2-bin libxml2-utils
         xdg-utils libgtk-3-bin libglib2.0-bin libnotify-bin shared-mime-info
-        desktop-file-utils appstream keyutils less openssh-client vim tmux
+        desktop-file-utils appstream keyutils less openssh-client vim htop tmux
         xvfb xfwm4 xfce4-panel xfconf xfce4-notifyd xdotool imagemagick x11-utils x11-xserver-utils
         xterm zenity adwaita-icon-theme librsvg2-common fonts-dejavu-core gir1.2-gtk-3.0
         python3-pystray python3-xlib gir1.2-ayatanaappindicator3-0.1)

@@ -23,7 +23,6 @@ from netjail.engine import (
     files,
     following,
     gate,
-    namekey,
     ns,
     plan,
     programs,
@@ -106,8 +105,7 @@ class Engine(Answers):
     def start(self) -> list[Adopted]:
         """Adopt the jails that stand; finish or undo what a killed helper left half done."""
         adopted = []
-        namekey.use()
-        for name in self._records.read():
+        for name in self._records.adopt():
             self._records.forget(name)
         self._switches.read()
         for found in self._records.all():  # all, before the first is undone: they share the table

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from netjail import names
-from netjail.engine import files
+from netjail.engine import files, namekey
 from netjail.engine.process import Process
 from netjail.uplinks import naming
 from netjail.uplinks.naming import client_user
@@ -99,6 +99,11 @@ class Records:
         self._held: dict[str, Record] = {}
         self._claimed: dict[str, str] = {}
         """What there can be only one of (see `claims`), and whose it is."""
+
+    def adopt(self) -> list[str]:
+        """`read`, for a helper that begins: new names are derived with the machine's key."""
+        namekey.use()
+        return self.read()
 
     def read(self) -> list[str]:
         """Read what a helper before us has left; names of those that are not readable."""
