@@ -204,24 +204,39 @@ def end_user(user: int) -> None:
     Idempotent; nothing happens for users that others might be as well.
 
     One that has become the user does it: then the kernel signals all that there are at once, so
-    that none gets away by forking meanwhile. Such programs can do that to it, too; hence again.
+    that none gets away by forking meanwhile, or is missed by who looks through /proc. Such programs
+    can do that to it, too; hence again.
     """
     if not _FIRST_OF_OURS <= user < _LAST_OF_OURS:
         return
-    argv = [
-        *("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--no-new-privs"),
-        *(sys.executable, "-I", "-S", "-c", "import os; os.kill(-1, 9)"),
-    ]
     for _ in range(_TIMES):
+        try:
+            run([sys.executable, "-I", "-S", "-c", _KILL_ALL, str(user)])
+        except NetjailError:
+            pass  # one of them has killed it, or there is no such user here
         found = of_user(user)
         if not found:
             return
         for pid in found:
             _kill(pid, user)
-        try:
-            run(argv)
-        except NetjailError:
-            continue  # it was killed itself, by one of them
+
+
+_KILL_ALL = """
+import os, sys
+user = int(sys.argv[1])
+os.setgroups([])
+os.setresgid(user, user, user)
+os.setresuid(user, user, user)
+with open("/proc/self/status") as file:
+    status = dict(line.split(":", 1) for line in file)
+if set(status["Uid"].split()) == {str(user)} and int(status["CapEff"], 16) == 0:
+    try:
+        os.kill(-1, 9)
+    except ProcessLookupError:
+        pass
+"""
+"""Sends SIGKILL to all that a user may signal, but to itself: with a capability left, that would be
+everybody. It executes nothing after it has become the user, who cannot trace it therefore."""
 
 
 def of_user(user: int) -> list[int]:
