@@ -426,3 +426,33 @@ def test_through_a_wireguard_profile(stage, netjail):
     assert seen.stdout.strip() == stage.providers[0].wan4
     assert outside(wire, 51820, 53) == [], "but for the name of the first endpoint"
     assert netjail("down", "first").returncode == 1
+
+
+def test_a_pool_fails_over_to_the_next_place_in_the_same_jail(stage, netjail):
+    """An OpenVPN server cannot be asked beforehand: the next one is taken, and told of."""
+    first, second = stage.serve(port=1201).start(), stage.serve(port=1202, net=9).start()
+    stage.home.run(["mkdir", "-p", "/run/root/pool"], check=True)
+    for name, server in (("se-sto-1", first), ("se-sto-2", second)):
+        stage.write(f"pool/{name}.ovpn", server.client_file())
+    netjail("import", "/run/root/pool", "--name", "vpn", check=True)
+    netjail("use", "vpn", "se-sto-1", check=True)
+    netjail("up", "vpn", check=True)
+    program = netjail.popen("run", "vpn", "sleep", "300")
+    inode = stage.home.run(["stat", "-c", "%i", "/run/netns/netjail-vpn"]).stdout
+    again = (*CURL, "-4", f"http://{WEB_NAME}/")
+    assert netjail("run", "vpn", "--", *again, check=True).stdout.strip()
+    with stage.capture() as wire:
+        first.kill()
+        assert until(lambda: state(netjail)["vpn"][0] == "degraded")
+        assert until(lambda: status(netjail)["place"] == "se-sto-2", 90)
+        assert until(
+            lambda: netjail("run", "vpn", "--", *again).stdout.strip() == stage.providers[0].wan4,
+            60,
+        )
+    assert outside(wire, 1201, 1202) == [] and program.poll() is None
+    assert stage.home.run(["stat", "-c", "%i", "/run/netns/netjail-vpn"]).stdout == inode
+    assert "se-sto-1 does not answer: changing to se-sto-2" in netjail("logs", "vpn").stdout
+    listed = netjail("use", "vpn", check=True).stdout
+    assert "vpn uses se-sto-2." in listed
+    program.kill()
+    program.wait()
