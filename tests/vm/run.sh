@@ -4,7 +4,7 @@
 #
 # Builds netjail's .deb on each Debian named (both, if none is), installs it in an image of that
 # Debian, boots the image and runs the suites in it: those named, else all on the newest Debian, and
-# on others those of the root user's and an ordinary user's work, and of uplinks. Images are kept in
+# on others root's and an ordinary user's work, switches, uplinks and recipes. Images are kept in
 # $NETJAIL_TESTS_CACHE, else $XDG_CACHE_HOME/netjail-tests, else /var/cache/netjail-tests.
 #
 #   --all           every suite on each Debian

@@ -42,7 +42,9 @@ def a_radio_is_lent() -> None:
         assert len(cards) == 2, cards
         card, other = cards
         with nothing_left():
-            profile("wifi", f'kind = "device"\ndevice = "{card}"\naddress = "10.66.0.1/24"')
+            profile(
+                "wifi", f'kind = "device"\ndevice = "{card}"\naddress = "10.66.0.1/24"', NO_NAMES
+            )
             for killed in (False, True):
                 radio = os.path.basename(os.readlink(f"/sys/class/net/{card}/phy80211"))
                 sh("netjail up --wait 0 wifi")
@@ -56,7 +58,7 @@ def a_radio_is_lent() -> None:
                 sh(f"netjail run -u root wifi -- ip link set {card} up")
                 sh(f"netjail run -u root wifi -- iw dev {card} ibss join lab 2412")
                 if killed:
-                    sh("systemctl kill --signal=KILL netjaild", ok=None)
+                    sh("systemctl kill --signal=KILL netjaild")
                 sh("netjail down wifi")
                 assert os.path.basename(os.readlink(f"/sys/class/net/{card}/phy80211")) == radio
     finally:
