@@ -105,19 +105,27 @@ def _move_out(wanted: HostDevice, context: Context) -> None:
             if found is None or found[1] != names.LINK_GROUP:
                 return
             netlink.send(set_link(found[0], up=False))
+            other = host_interface(wanted.profile)
             if taken:
-                other = host_interface(wanted.profile)
                 context.progress(
                     f"the host has another {wanted.device} by now: giving it back as {other}"
                 )
                 netlink.send(set_link(found[0], ifname=other))
             if wanted.phy is not None:
                 # by a process that is there: this thread's own number would do, but iw wants a pid
-                process.run(["iw", "phy", wanted.phy, "set", "netns", str(os.getpid())])
+                name = other if taken else wanted.device
+                process.run(["iw", _radio(name), "set", "netns", str(os.getpid())])
             else:
                 netlink.send(set_link(found[0], net_ns_fd=home))
     finally:
         os.close(home)
+
+
+def _radio(device: str) -> str:
+    """The radio of an interface of the thread's namespace by its number, as iw(8) takes it: by its
+    name iw would look in /sys, which shows the host's radios alone."""
+    words = process.run(["iw", "dev", device, "info"]).split()
+    return f"phy#{words[words.index('wiphy') + 1]}"
 
 
 def _restore(netlink: Socket, index: int, wanted: HostDevice) -> None:
