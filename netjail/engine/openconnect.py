@@ -28,10 +28,12 @@ SAID_MAX = 1 << 22
 _SOON, _LATER = 0.1, 1.0
 """Seconds between two looks: while it connects, and afterwards."""
 _REFUSALS = (
-    *("login failed", "authentication failed", "failed to complete authentication"),
+    *("login failed", "authentication failed", "user input required", "permission denied"),
     *("login denied", "invalid username or password", "fgets (stdin)", "auth failed"),
-    *("failed to obtain webvpn cookie", "user input required", "permission denied"),
 )
+_NO_LOGIN = ("failed to complete authentication", "failed to obtain webvpn cookie")
+"""Said at the end of a login that was refused, and of one that did not come about at all."""
+_UNREACHABLE = ("failed to open https connection", "ssl connection failure")
 _MEANINGS = (
     ("certificate from vpn server", "the gateway's certificate is not one that is trusted"),
     ("server ssl certificate didn't match", "the gateway's certificate is not the pinned one"),
@@ -199,7 +201,11 @@ class OpenConnectSession(threading.Thread):
         log = f"{names.jail_dir(self._wanted.profile)}/{self._wanted.program}.log"
         words = process.log_tail(log, 600)
         meaning = next((text for start, text in _MEANINGS if start in words.lower()), None)
-        refused = any(each in words.lower() for each in _REFUSALS)
+        said = words.lower()
+        refused = any(each in said for each in _REFUSALS) or (
+            any(each in said for each in _NO_LOGIN)
+            and not any(each in said for each in _UNREACHABLE)
+        )
         if self.condition().state == "connecting" and refused and meaning is None:
             self._tunnels.refuse(self._wanted.profile, self._login)
             why = f"the gateway does not take this user name and password ({sane(words[-100:])})"

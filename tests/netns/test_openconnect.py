@@ -134,3 +134,27 @@ def test_a_gateway_with_another_certificate_gets_no_password(stage, netjail, ser
     assert netjail("up", "--wait", "3", "work").returncode == 0
     assert row(netjail)[0] in ("degraded", "failed")
     assert "using 'plain' authentication" not in server.log.text()
+
+
+CLOSING = """
+import socket
+server = socket.create_server(("", 443), reuse_port=True)
+print("ready", flush=True)
+while True:
+    server.accept()[0].close()
+"""
+
+
+def test_a_gateway_that_hangs_up_before_the_login_has_refused_nobody(stage, netjail, server):
+    """As one that is restarted does: it is tried again with the password that there is."""
+    add(stage, netjail, server, f'username = "{USER}"', f'password = "{OC_PASSWORD}"')
+    server.stop()
+    closing = stage.provider.service([sys.executable, "-c", CLOSING], stdout=-1, text=True)
+    assert closing.stdout.readline() == "ready\n"
+    netjail("up", "--wait", "3", "work")
+    assert until(lambda: row(netjail)[0] in ("degraded", "failed"))
+    assert "refused" not in (row(netjail)[1] or "") and "take" not in (row(netjail)[1] or "")
+    closing.kill()
+    closing.wait()
+    server.start()
+    assert until(lambda: row(netjail) == ("up", None), 60)
