@@ -145,8 +145,7 @@ def _networkd() -> Iterator[Check]:
                 lines = [line.strip() for line in file]
         except OSError:
             continue
-        words = [w for line in lines if line.startswith("Name=") for w in line[5:].split()]
-        if not any(fnmatchcase(_SAMPLE, word) for word in words if not word.startswith("!")):
+        if not _matches([line[5:].strip() for line in lines if line.startswith("Name=")]):
             continue
         if any(line.replace(" ", "").lower() == "unmanaged=yes" for line in lines):
             continue
@@ -155,8 +154,18 @@ def _networkd() -> Iterator[Check]:
             "systemd-networkd",
             "warning",
             f"{path} matches the interfaces of netjail; networkd would take away their settings",
-            f"write Name=!{names.HOST_IF_PREFIX}* into its [Match], or name its own interfaces",
+            f"write a line Name=!{names.HOST_IF_PREFIX}* into its [Match], or name its own interfaces",
         )
+
+
+def _matches(lists: list[str]) -> bool:
+    """Whether the lists of Name= take in our interfaces: a `!` before a list turns all of it round,
+    and what such a list names is left out whatever the others say."""
+    no = [word for each in lists if each.startswith("!") for word in each[1:].split()]
+    yes = [word for each in lists if not each.startswith("!") for word in each.split()]
+    if any(fnmatchcase(_SAMPLE, word) for word in no):
+        return False
+    return any(fnmatchcase(_SAMPLE, word) for word in yes) or bool(no and not yes)
 
 
 def _network_files() -> list[str]:

@@ -177,3 +177,43 @@ def test_firewalld_is_asked_to_let_jails_pass_while_one_is_up(host: Host) -> Non
     host.netjail("up", "lab").ok()
     host.netjail("down", "lab").ok()
     assert "nj-+" in host.sh(zones)
+
+
+def other(host: Host, code: str) -> dict[str, str] | None:
+    said = host.run(*host.cli("doctor", "--json")).json()["checks"]
+    return next((check for check in said if check["code"] == code), None)
+
+
+def test_another_vpn_and_tailscale_are_told(host: Host) -> None:
+    """The rules of wg-quick(8), whose default route lies in a table of its own, and the interface
+    and the rules of Tailscale; the interfaces are tuns, without anybody behind."""
+    assert other(host, "other-vpn") is None and other(host, "tailscale") is None
+    host.sh(
+        "ip tuntap add work0 mode tun; ip addr add 10.66.0.2/32 dev work0; ip link set work0 up; "
+        "ip tuntap add tailscale0 mode tun; ip link set tailscale0 up; "
+        "ip route add 100.100.100.100 dev tailscale0 table 52; "
+        "ip rule add pref 5270 lookup 52; "
+        "ip route add default dev work0 table 51820; "
+        "ip rule add not fwmark 51820 table 51820; "
+        "ip rule add table main suppress_prefixlength 0"
+    )
+    vpn, tailscale = other(host, "other-vpn"), other(host, "tailscale")
+    host.sh(
+        "ip rule del pref 5270; ip rule del not fwmark 51820 table 51820; "
+        "ip rule del table main suppress_prefixlength 0; ip link del work0; ip link del tailscale0"
+    )
+    assert vpn is not None and "goes through work0 (tun)" in vpn["text"]
+    assert tailscale is not None and "100.64.0.0/10" in tailscale["text"]
+
+
+def test_a_network_file_that_takes_ours_for_its_own_is_named(host: Host) -> None:
+    host.sh("mkdir -p /run/systemd/netif /etc/systemd/network")
+    path = "/etc/systemd/network/10-all.network"
+    host.write(path, "[Match]\nName=*\n[Network]\nDHCP=yes\n")
+    found = other(host, "networkd")
+    assert found is not None and path in found["text"]
+    assert found["hint"] is not None and "Name=!nj-*" in found["hint"]
+    host.write(path, "[Match]\nName=*\nName=!nj-*\n[Network]\nDHCP=yes\n")
+    assert other(host, "networkd") is None
+    host.write(path, "[Match]\nName=en* eth*\n[Network]\nDHCP=yes\n")
+    assert other(host, "networkd") is None
