@@ -154,7 +154,7 @@ def _networkd() -> Iterator[Check]:
             "systemd-networkd",
             "warning",
             f"{path} matches the interfaces of netjail; networkd would take away their settings",
-            f"write a line Name=!{names.HOST_IF_PREFIX}* into its [Match], or name its own interfaces",
+            f"write a line Name=!{names.HOST_IF_PREFIX}* into its [Match], or have it name its own",
         )
 
 
