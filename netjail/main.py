@@ -10,11 +10,10 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import _socket
     from collections.abc import Sequence
 
     from netjail.launch.ask import Asked
-    from netjail.launch.request import FailedError
+    from netjail.launch.asking import FailedError
 
 
 class _Request:
@@ -158,16 +157,14 @@ def _launch(request: _Request, words: list[str], packages: "Sequence[str]") -> N
     sock = launching.connect(names.SOCKET)
     if sock is None:
         return
-    from netjail.launch import request as asking
+    from netjail.launch import asking
 
-    def begin(sock: "_socket.socket | None" = None) -> "asking.Launch | None":
-        name, argv = request.name, request.argv
-        return asking.begin(name, argv, wait=request.wait, detach=request.detach, sock=sock)
-
+    name, argv, wait, detach = request.name, request.argv, request.wait, request.detach
     try:
-        launch = begin(sock)
-        if launch is None:
-            return
+        terminal = asking.ask(sock, name, argv, wait=wait, detach=detach)
+        from netjail.launch import request as requests  # while the helper is at work
+
+        launch = requests.Launch(sock, terminal, detach)
         if launch.started():
             launch.finish()
     except asking.FailedError as failed:
@@ -177,7 +174,10 @@ def _launch(request: _Request, words: list[str], packages: "Sequence[str]") -> N
     _site(packages)
     from netjail.cli import relay
 
-    raise SystemExit(relay.resume(launch, begin, request.name, words))
+    def begin() -> "requests.Launch | None":
+        return requests.begin(name, argv, wait=wait, detach=detach)
+
+    raise SystemExit(relay.resume(launch, begin, name, words))
 
 
 def _report_launch(failed: "FailedError") -> int:

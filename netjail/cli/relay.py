@@ -11,7 +11,7 @@ from netjail.cli.context import Context
 from netjail.cli.output import Output
 from netjail.cli.up import CLOSED, no_answer, silent
 from netjail.errors import NetjailError
-from netjail.launch import request
+from netjail.launch import asking, request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _follow(
                 context.output.warning(f"{profile} is up, but {no_answer(result)}", CLOSED)
             context.output.err.flush()
             launch.finish()
-        except request.FailedError as failed:
+        except asking.FailedError as failed:
             if failed.code == "exec":
                 say(failed.message)
                 raise SystemExit(failed.status) from None
@@ -130,7 +130,7 @@ def _answer(context: Context, begin: Begin, profile: str, launch: request.Launch
             return result
 
 
-def error_of(failed: request.FailedError) -> NetjailError:
+def error_of(failed: asking.FailedError) -> NetjailError:
     """The error that the spawner's child met."""
     return NetjailError.from_dict(
         {"code": failed.code, "message": failed.message, "hint": failed.hint}

@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The client's side of a launch: asks the helper, sends the descriptors, waits for the end.
+"""The client's side of a launch: reads the helper's answer, sends the descriptors, waits for the
+end. It is imported while the helper works on the request (see `asking`).
 
 On the launch path: nothing that is not built in, save `_socket`, `select` and, on a terminal,
-`terminal`; what the request itself does not need is imported while the helper works on it. The
-request is written and the usual answer read without the package json.
+`terminal`. The usual answer is read without the package json.
 """
 
 import _signal  # type: ignore[import-not-found]  # the package signal imports enum
 import _socket
 import posix
+import select
 import sys
 
 from netjail import launch, names
+from netjail.launch import asking, wire
+from netjail.launch.asking import FailedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,17 +25,9 @@ if TYPE_CHECKING:
 
 _FDS = 3
 """pidfd, status pipe, channel: what comes with the answer."""
-_LINE_MAX = 1 << 20
-"""Of a request, as the helper takes it."""
-
-_ESCAPES = {number: f"\\u{number:04x}" for number in range(32)} | {34: '\\"', 92: "\\\\"}
-_LIST_ESCAPES = _ESCAPES | {0: '","'}
-"""For texts with zero bytes between them."""
-
 _NOSIGNAL = 0x4000
 _EARLY = b'{"id":1,"early":true}\n'
 """Before the answer: here are descriptors, in case it is yes."""
-_SILENT = ',"interactive":false'
 
 FORWARDED = (
     _signal.SIGTERM,
@@ -44,19 +39,6 @@ FORWARDED = (
     _signal.SIGALRM,
 )
 """Signals to us that are meant for the program."""
-_PYTHONS = (_signal.SIGPIPE, _signal.SIGXFSZ)
-"""Python ignores them; whether our caller does cannot be told."""
-
-
-class FailedError(Exception):
-    """There is no program: the exit status, and the parts of a NetjailError (see errors)."""
-
-    def __init__(self, status: int, code: str, message: str, hint: str | None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
-        self.hint = hint
 
 
 class Launch:
@@ -157,14 +139,10 @@ class Launch:
             posix.close(directory)
 
     def _serve_early(self) -> None:
-        from netjail.launch import wire
-
         self._serve(wire.DESCRIPTORS_EARLY)
 
     def finish(self) -> "NoReturn":
         """Let the program begin, wait for its end, and end like it. Raises FailedError."""
-        from netjail.launch import wire
-
         pidfd, status, channel = self._fds[-_FDS:]
         if self._terminal is None:
             signals = _Signals(self._detach)
@@ -198,108 +176,20 @@ def begin(
     detach: bool = False,
     interactive: bool = True,
     path: str = names.SOCKET,
-    sock: "_socket.socket | None" = None,
 ) -> Launch | None:
-    """Ask the helper at `path` to start a program; None where no helper takes requests.
-
-    `sock`: one that is connected already (see `netjail.launch`); it is ours from here on. `env`:
-    entries as in environ(7), by default our own. `wait`: see `up`; None: only for a tunnel that was
-    down.
-    Raises FailedError for what is too long to be asked.
-    """
-    if sock is None:
-        sock = launch.connect(path)
+    """Ask the helper at `path` to start a program; None where no helper takes requests. Raises, and
+    takes the rest, as `asking.ask`."""
+    sock = launch.connect(path)
     if sock is None:
         return None
-    terminal = None if detach else _terminal()
-    stdio = "detached" if detach else "plain" if terminal is None else terminal.mode
-    more = f'"stdio":"{stdio}","wait":{"null" if wait is None else wait}'
-    line = _line(profile, argv, env, more, interactive)
-    if len(line) > _LINE_MAX:
-        raise FailedError(
-            126,
-            "usage",
-            f"the arguments and the environment are too long: {len(line)} bytes, where "
-            f"{_LINE_MAX} can be passed on",
-            "give them in a file, if the program can read them from one",
-        )
-    try:
-        sock.sendall(line)
-    except OSError:
-        pass  # it may have said why
-    if terminal is not None:
-        terminal.open()
-    _read_on()
+    terminal = asking.ask(
+        sock, profile, argv, env=env, wait=wait, detach=detach, interactive=interactive
+    )
     return Launch(sock, terminal, detach)
-
-
-def _read_on() -> None:
-    """Import now, while the helper is at work, what comes after its answer."""
-    import select  # noqa: F401
-
-    from netjail.launch import wire  # noqa: F401
-
-
-def _terminal() -> "Terminal | None":
-    """Our controlling terminal, if there is one."""
-    flags = posix.O_RDWR | posix.O_NOCTTY | posix.O_CLOEXEC | posix.O_NONBLOCK
-    try:
-        # our own open file, so that it may be non-blocking
-        fd = posix.open("/dev/tty", flags)
-    except OSError:
-        return None
-    from netjail.launch import terminal
-
-    return terminal.Terminal(fd)
 
 
 def _own_fds(terminal: "Terminal | None") -> list[int]:
     return [0, 1, 2] if terminal is None else terminal.descriptors()
-
-
-def _line(
-    profile: str, argv: list[str], env: list[bytes] | None, more: str, interactive: bool
-) -> bytes:
-    """The request. `more`: further parameters, in JSON."""
-    entries = _environ() if env is None else b"\0".join(env)
-    words = "\0".join(argv).encode(sys.getfilesystemencoding(), "surrogateescape")
-    umask = posix.umask(0o077)
-    posix.umask(umask)
-    head = f'{{"v":{names.PROTOCOL},"id":1,"method":"launch"{"" if interactive else _SILENT}'
-    params = f'"profile":"{profile}","umask":{umask},"ignored":{_ignored()},"early":true,{more}'
-    lists = b'"argv":[%b],"env":[%b]' % (_strings(words), _strings(entries) if entries else b"")
-    return f'{head},"params":{{{params},'.encode() + lists + b"}}\n"
-
-
-def _strings(data: bytes) -> bytes:
-    """Texts with zero bytes between them as JSON strings with commas."""
-    text = data.decode("utf-8", "surrogateescape").translate(_LIST_ESCAPES)
-    try:
-        return b'"%b"' % text.encode()
-    except UnicodeEncodeError:  # bytes that are not UTF-8: as lone surrogates, escaped
-        text = "".join(c if not 0xD800 <= ord(c) < 0xE000 else f"\\u{ord(c):04x}" for c in text)
-        return b'"%b"' % text.encode()
-
-
-def _environ() -> bytes:
-    """Our environment as it was given to us, without what Python adds to it."""
-    try:
-        fd = posix.open("/proc/self/environ", posix.O_RDONLY | posix.O_CLOEXEC)
-    except OSError:  # of a process that has changed its user it is root's
-        return b"\0".join(name + b"=" + value for name, value in posix.environ.items())
-    try:
-        return b"".join(iter(lambda: posix.read(fd, 65536), b"")).rstrip(b"\0")
-    finally:
-        posix.close(fd)
-
-
-def _ignored() -> int:
-    """The signals that we ignore, as bits (1 << number)."""
-    bits = 0
-    for number in range(1, 32):
-        if _signal.getsignal(number) == _signal.SIG_IGN and number not in _PYTHONS:
-            bits |= 1 << number
-    return bits
 
 
 class _Signals:
@@ -332,8 +222,6 @@ class _Waiting:
 
     def run(self) -> int:
         """Its wait status. Raises FailedError."""
-        import select
-
         poll = select.poll()
         poll.register(self._status, select.POLLIN)
         poll.register(self._signals.fd, select.POLLIN)
@@ -365,8 +253,6 @@ def _send(pidfd: int, number: int) -> None:
 
 def ended(status: int, pidfd: int, channel: "_socket.socket") -> int:
     """What the status pipe says, when it says something. Raises FailedError."""
-    from netjail.launch import wire
-
     said = posix.read(status, 64)
     channel.settimeout(0)
     packet = wire.receive(channel)

@@ -16,12 +16,14 @@ import posix
 import select
 import termios
 
-from netjail.launch import request, wire
+from netjail.launch import wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
     from typing import Any
+
+    from netjail.launch.asking import FailedError
 
 _BUFFER = 65536
 """Bytes that wait in each direction before no more are read."""
@@ -62,7 +64,7 @@ class Terminal:
         return [*fds, self._slave]
 
     def relay(self, channel: "_socket.socket", status: int) -> int:
-        """Until the program has ended: its wait status. Raises request.FailedError."""
+        """Until the program has ended: its wait status. Raises asking.FailedError."""
         posix.close(self._slave)
         return _Relay(self, channel, status).run()
 
@@ -122,11 +124,13 @@ class _Relay:
         self._in = b""
         self._out = b""
         self._held = b""
-        self._failed: request.FailedError | None = None
+        self._failed: FailedError | None = None
         self._ended: int | None = None
         posix.set_blocking(self._master, False)
         self._wake, writer = posix.pipe2(posix.O_NONBLOCK | posix.O_CLOEXEC)
         _signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        from netjail.launch import request  # which is there by now
+
         for number in (*request.FORWARDED, _signal.SIGTSTP):
             if _signal.getsignal(number) != _signal.SIG_IGN:
                 _signal.signal(number, request._nothing)
@@ -273,7 +277,9 @@ class _Relay:
         packet = wire.receive(self._channel)
         kind, text = packet[:1], packet[1:]
         if kind == wire.FAILED:
-            self._failed = request.FailedError(*wire.parse_failed(packet))
+            from netjail.launch import asking
+
+            self._failed = asking.FailedError(*wire.parse_failed(packet))
         elif kind == wire.STOPPED:
             self._stopped(int(text))
         elif kind == wire.ENDED:

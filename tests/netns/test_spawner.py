@@ -745,7 +745,7 @@ def test_what_a_launch_imports(box: UserBox) -> None:
     bare = modules("-c", "pass")
     assert modules(box.launcher, "run", "lab", "true") - bare - {"_signal", "_weakref"} == {
         *("netjail", "netjail.main", "netjail.names", "netjail.launch", "netjail.launch.request"),
-        *("netjail.launch.wire", "_socket", "select"),
+        *("netjail.launch.asking", "netjail.launch.wire", "_socket", "select"),
     }
 
 
