@@ -161,8 +161,8 @@ def read(profile: str) -> Lent:
     try:
         with open(state_file(profile), "rb") as file:
             return _judge(json.loads(file.read(_STATE_MAX)))
-    except (OSError, ValueError, KeyError, TypeError):
-        return NOTHING
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return NOTHING  # the last two: an infinite number, brackets in brackets
 
 
 def _judge(data: dict[str, Any]) -> Lent:
@@ -181,12 +181,19 @@ def _judge(data: dict[str, Any]) -> Lent:
         port=_port(data["port"]),
         internal=_port(data["internal"]),
         protocols=protocols,
-        address=None if address is None else str(ip_address(address)),
-        gateway=str(ip_address(data["gateway"])),
+        address=None if address is None else _address(address),
+        gateway=_address(data["gateway"]),
         spoken=data["spoken"],
         text=text,
         restarts=restarts,
     )
+
+
+def _address(value: Any) -> str:
+    """As ip_address() has it, but that the zone of an IPv6 address may hold any character."""
+    if type(value) is not str or not all(c.isalnum() or c in ".:%-_" for c in value):
+        raise ValueError(value)
+    return str(ip_address(value))
 
 
 def _port(value: Any) -> int:

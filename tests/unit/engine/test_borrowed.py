@@ -64,10 +64,19 @@ def test_what_it_says_is_read(state: Path) -> None:
         {"gateway": None},
         {"spoken": "\x1b]0;x"},
         {"restarts": "x"},
+        {"restarts": float("inf")},
+        {"address": "fe80::1%wg0\nnetjaild: all is well"},
+        {"gateway": "fe80::1%\x1b[2J"},
+        {"address": 184549377},
     ],
 )
 def test_what_is_not_of_the_form_is_not_believed(state: Path, bad: dict[str, Any]) -> None:
     state.write_text(json.dumps(GOOD | bad))
+    assert borrowed.read("vpn") == NOTHING
+
+
+def test_brackets_in_brackets_are_no_more_than_nonsense(state: Path) -> None:
+    state.write_text("[" * 4096)
     assert borrowed.read("vpn") == NOTHING
 
 
