@@ -145,10 +145,15 @@ class Child:
 
     def _make_offer(self, offer: Offer, spawned: Spawned) -> None:
         if self._spawned is spawned and not self._wanted:
+            copies: list[int] = []
             try:
-                offer(tuple(map(os.dup, (spawned.pidfd, spawned.status, spawned.channel))))
-            except OSError:
-                return  # no descriptors left: they come with the answer, or not at all
+                for fd in (spawned.pidfd, spawned.status, spawned.channel):
+                    copies.append(os.dup(fd))
+            except OSError:  # no descriptors left: they come with the answer, or not at all
+                for fd in copies:
+                    os.close(fd)
+                return
+            offer(tuple(copies))
             spawned.offered = True
 
     def gone(self, status: int) -> None:
