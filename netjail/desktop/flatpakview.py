@@ -20,6 +20,7 @@ FILES = ("resolv.conf", "hosts", "host.conf", "gai.conf", "localtime")
 _NEWNS, _NEWUSER = 0x00020000, 0x10000000
 _NOSUID, _NODEV, _NOEXEC = 2, 4, 8
 _SIZE_MAX = 1 << 20
+_DONE = b"+"
 
 
 def command(argv: list[str]) -> list[str]:
@@ -57,11 +58,12 @@ def _read(path: str) -> bytes | None:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
         return None
-    with open(fd, "rb") as file:
-        try:
-            return file.read(_SIZE_MAX)
-        except OSError:
-            return None
+    try:
+        return os.read(fd, _SIZE_MAX)
+    except OSError:  # a directory, for one
+        return None
+    finally:
+        os.close(fd)
 
 
 def enter() -> None:
@@ -85,6 +87,30 @@ def enter() -> None:
         _write(os.path.join(target, name), data)
 
 
+def _hindrance() -> str | None:
+    """Why `enter` fails here, if it does. Found out by a process of its own: one that comes no
+    further than into a user namespace (AppArmor on Ubuntu lets it come so far) is nobody there, and
+    no flatpak could be started by it."""
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            enter()
+            os.write(writer, _DONE)
+        except OSError as error:
+            os.write(writer, f"{error.filename}: {error.strerror}".encode(errors="replace"))
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with open(reader, "rb") as file:
+        said = file.read()
+    try:
+        os.waitpid(pid, 0)
+    except ChildProcessError:
+        pass  # who has started us ignores SIGCHLD
+    return None if said == _DONE else said.decode(errors="replace")
+
+
 def _error(what: str, number: int) -> OSError:
     return OSError(number, os.strerror(number), what)
 
@@ -100,11 +126,14 @@ def _write(path: str, data: bytes) -> None:
 def main(argv: list[str]) -> int:
     """Does not return when all goes well."""
     try:
-        enter()
+        why = _hindrance()
+        if why is None:
+            enter()
     except OSError as error:
+        why = f"{error.filename}: {error.strerror}"
+    if why is not None:
         sys.stderr.write(
-            f"netjail: {argv[0]} sees the host's resolv.conf, not the profile's: "
-            f"{error.filename}: {error.strerror}\n"
+            f"netjail: {argv[0]} sees the host's resolv.conf, not the profile's: {why}\n"
         )
     try:
         os.execvp(argv[0], argv)  # noqa: S606

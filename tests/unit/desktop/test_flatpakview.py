@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,3 +48,35 @@ def test_what_stands_in_front_is_seen_through() -> None:
     assert flatpakview.behind(flatpakview.command(argv)) == argv
     assert flatpakview.behind(argv) == argv
     assert flatpakview.behind(["sh", "-I"]) == ["sh", "-I"]
+
+
+def test_a_directory_among_the_helpers_files_is_passed_over(tmp_path: Path, etc: Path) -> None:
+    (tmp_path / "monitor/more").mkdir(parents=True)
+    assert set(flatpakview.files(str(tmp_path / "monitor"), str(etc))) == {
+        "resolv.conf",
+        "timezone",
+    }
+
+
+_HALF = """
+import sys
+from netjail.desktop import flatpakview
+def refuse(path, data):
+    raise PermissionError(1, "Operation not permitted", path)
+flatpakview._write = refuse
+sys.exit(flatpakview.main(["id", "-u"]))
+"""
+
+
+def test_where_the_system_stops_it_half_way_flatpak_is_still_started_as_the_user(
+    tmp_path: Path,
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _HALF],
+        env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path), "PYTHONPATH": os.getcwd()},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == f"{os.getuid()}\n"
+    assert "sees the host's resolv.conf, not the profile's" in done.stderr
