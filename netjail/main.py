@@ -154,7 +154,7 @@ def _launch(request: _Request, words: list[str], packages: "Sequence[str]") -> N
         return
     from netjail import launch as launching
 
-    sock = launching.connect(names.SOCKET)
+    sock = launching.connect(names.SOCKET, request.name)
     if sock is None:
         return
     from netjail.launch import asking

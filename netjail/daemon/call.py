@@ -9,6 +9,7 @@ from typing import Any
 
 from netjail.daemon.authorise import Peer
 from netjail.daemon.rights import Grant
+from netjail.daemon.soon import Asked
 from netjail.daemon.spawning import Child
 from netjail.errors import NetjailError
 
@@ -41,6 +42,8 @@ class Call:
         """What was granted to a caller that is not root."""
         self.child: Child | None = None
         """The process that is kept ready for a `launch`."""
+        self.asked: Asked | None = None
+        """What polkit was asked before the call was there."""
         self.ended: Callable[[int], None] | None = None
         """Told the wait status of the program that a `launch` has started."""
         self.offered: Callable[[Sequence[int]], None] | None = None

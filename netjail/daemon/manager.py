@@ -16,7 +16,7 @@ from typing import Any
 import netjail
 from netjail import names
 from netjail.daemon import log, methods, programs
-from netjail.daemon.authorise import Gate, Peer, RootOnly, authorise
+from netjail.daemon.authorise import Gate, Peer, RootOnly
 from netjail.daemon.call import Call, Reply, Result, abandoned, ending
 from netjail.daemon.capturing import Captured
 from netjail.daemon.failover import Failover
@@ -29,7 +29,7 @@ from netjail.daemon.porting import Porting
 from netjail.daemon.queries import QUERIES, Queries
 from netjail.daemon.rights import Grant, Rights
 from netjail.daemon.rooms import Adopted, Rooms
-from netjail.daemon.spawning import Child
+from netjail.daemon.soon import Asked, Soon, judge
 from netjail.daemon.state import Entry, Registry, tied
 from netjail.daemon.workers import Lane, Turn, Turns, Workers
 from netjail.errors import NetjailError
@@ -182,12 +182,12 @@ class Manager(Porting):
         reply: Reply,
         *,
         interactive: bool = True,
-        spare: Child | None = None,
+        soon: Soon | None = None,
     ) -> Call:
         """Have `method` done. `reply` is called exactly once, maybe before this returns, unless
         the call is abandoned. `interactive`: whether a person may be asked for a password."""
         call = Call(peer, method, progress, reply, interactive=interactive)
-        call.child = spare
+        call.child, call.asked = (None, None) if soon is None else (soon.child, soon.asked)
         self._pending.add(call)
         self._users[peer.uid] += 1
         try:
@@ -199,10 +199,9 @@ class Manager(Porting):
         except NetjailError as error:
             self._finish(call, error)
             return call
-        early = peer.uid == 0 and method in self._early
         if method == "hello":
             self._finish(call, self._hello())
-        elif self._held is not None and not early:
+        elif self._held is not None and not (peer.uid == 0 and method in self._early):
             self._held.append(call)
         else:
             self._authorise(call)
@@ -210,11 +209,12 @@ class Manager(Porting):
             self._launcher.prepare(call)  # while polkit thinks
         return call
 
-    def soon(self, peer: Peer) -> Child | None:
-        """A process for a program that `peer` is about to ask for, if it may now."""
+    def soon(self, peer: Peer, profile: str) -> Soon | None:
+        """What can be done for a peer who is about to ask for a program in a profile."""
         if self._held is not None or self._ending or self.gate.refuses(peer) is not None:
             return None
-        return self._launcher.soon(peer)
+        needs = self._rights.needs_at_once(peer, profile)
+        return Soon(self._launcher.soon(peer), Asked(self.gate, peer, needs))
 
     def _hello(self) -> Result:
         return {
@@ -288,7 +288,7 @@ class Manager(Porting):
             cancel()
             self._finish(call, abandoned())
 
-        cancel = authorise(self.gate, call.peer, grant.needs, call.interactive, verdict)
+        cancel = judge(self.gate, call, grant.needs, verdict)
         if not answered:
             call.asking = take_back
 

@@ -121,6 +121,14 @@ class Rights:
             name = self._registry.get(name).through or profile.through
         return self.grant(peer, method, params)
 
+    def needs_at_once(self, peer: Peer, profile: str) -> tuple[Need, ...]:
+        """Of a launch in a profile; none, where it is not so simple, or out of question."""
+        try:
+            grant = self.at_once(peer, "launch", {"profile": profile})
+        except NetjailError:
+            return ()
+        return () if grant is None or peer.uid == 0 else grant.needs
+
     def again(self, peer: Peer, method: str, params: Params, granted: Grant) -> None:
         """Raise NetjailError unless what was granted still is all that is needed."""
         if not set(self.grant(peer, method, params).needs) <= set(granted.needs):

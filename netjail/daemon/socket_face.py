@@ -35,10 +35,10 @@ from netjail.daemon.protocol import (
     encode_result,
     parse_request,
 )
-from netjail.daemon.spawning import Child
+from netjail.daemon.soon import Soon
 from netjail.errors import NetjailError
 
-_SOON = launch.SOON.rstrip()
+_BEFORE, _BEHIND = (part.encode() for part in launch.SOON)
 _UCRED = struct.Struct("iII")
 _READ_SIZE = 65536
 
@@ -230,7 +230,7 @@ class SocketFace:
         request: Request,
         progress: Callable[[str], None],
         reply: Callable[[dict[str, Any] | NetjailError], None],
-        spare: Child | None = None,
+        soon: Soon | None = None,
     ) -> Call:
         return self._manager.call(
             peer,
@@ -239,12 +239,11 @@ class SocketFace:
             progress,
             reply,
             interactive=request.interactive,
-            spare=spare,
+            soon=soon,
         )
 
-    def soon(self, peer: Peer) -> Child | None:
-        """A process for a program that this peer is about to want."""
-        return self._manager.soon(peer)
+    def soon(self, peer: Peer, profile: str) -> Soon | None:
+        return self._manager.soon(peer, profile)
 
     def gone(self, client: _Client) -> None:
         self._clients.discard(client)
@@ -267,8 +266,8 @@ class _Client:
         self._last_words = False
         self._open = True
         self._deadline: Timer | None = None
-        self._spare: Child | None = None
-        """Made for a `launch` that it said it would ask for."""
+        self._soon: Soon | None = None
+        """Done for a `launch` that it said it would ask for."""
         self._loop.add(sock.fileno(), READ, self._ready)
 
     @property
@@ -297,8 +296,8 @@ class _Client:
             if call is not None:
                 call.abandon()
         self._calls.clear()
-        if self._spare is not None:
-            self._spare.drop()
+        if self._soon is not None:
+            self._soon.drop()
 
     # Reading -----------------------------------------------------------------------------------
 
@@ -351,11 +350,11 @@ class _Client:
             del self._in[: end + 1]
             self._scanned = 0
             self._stop_clock()
-            if line == _SOON:
-                self._spare = self._spare or self._face.soon(self._peer)
-                continue
             try:
-                self._begin(parse_request(line))
+                if line.startswith(_BEFORE) and line.endswith(_BEHIND):
+                    self._expect(line[len(_BEFORE) : -len(_BEHIND)])
+                else:
+                    self._begin(parse_request(line))
             except GarbageError as garbage:
                 self._refuse(str(garbage))
                 return
@@ -369,6 +368,13 @@ class _Client:
         self._want()
         self._drop_if_finished()
 
+    def _expect(self, name: bytes) -> None:
+        """It says that it will ask for a program in a profile; that counts once."""
+        profile = name.decode("ascii", "replace")
+        if not names.valid_name(profile):
+            raise GarbageError("that is not the name of a profile")
+        self._soon = self._soon or self._face.soon(self._peer, profile)
+
     def _begin(self, request: Request) -> None:
         number = request.id
         if number in self._calls:
@@ -377,13 +383,13 @@ class _Client:
             self._write(encode_error(number, request.problem))
             return
         self._calls[number] = None
-        spare = self._spare if request.method == "launch" else None
+        soon = self._soon if request.method == "launch" else None
         call = self._face.call(
             self._peer,
             request,
             partial(self._progress, number),
             partial(self._reply, number),
-            spare,
+            soon,
         )
         call.ended = partial(self._exited, number)
         call.offered = partial(self._offer, number)

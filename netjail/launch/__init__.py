@@ -12,13 +12,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
 
-SOON = b'{"v":1,"soon":"launch"}\n'
-"""Says that the request that follows is one to start a program."""
+SOON = '{"v":1,"soon":"launch","profile":"', '"}'
+"""Before and behind the name, a line which says that a request follows to start a program in it."""
 _CONNECT_SECONDS = 10.0
 
 
-def connect(path: str) -> "_socket.socket | None":
-    """The helper's socket at `path`; None: there is none, or nobody takes requests."""
+def connect(path: str, profile: str) -> "_socket.socket | None":
+    """The helper's socket at `path`, told that `profile` is wanted; None: there is none, or nobody
+    takes requests."""
     import _socket  # half of what all this takes; root's own way needs none
 
     _fill_stdio()
@@ -26,7 +27,7 @@ def connect(path: str) -> "_socket.socket | None":
     try:
         sock.settimeout(_CONNECT_SECONDS)
         sock.connect(path)
-        sock.send(SOON)
+        sock.send(f"{SOON[0]}{profile}{SOON[1]}\n".encode())
         sock.settimeout(None)
     except OSError:
         sock.close()

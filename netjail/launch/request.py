@@ -179,7 +179,7 @@ def begin(
 ) -> Launch | None:
     """Ask the helper at `path` to start a program; None where no helper takes requests. Raises, and
     takes the rest, as `asking.ask`."""
-    sock = launch.connect(path)
+    sock = launch.connect(path, profile)
     if sock is None:
         return None
     terminal = asking.ask(

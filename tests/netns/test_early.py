@@ -217,7 +217,7 @@ def test_all_the_same_it_runs_for_those_who_may(box: UserBox) -> None:
 SOON = r"""
 s = connect()
 directory = os.open("/", os.O_PATH)
-s.sendall(b'{"v":1,"soon":"launch"}\n')
+s.sendall(b'{"v":1,"soon":"launch","profile":"lab"}\n')
 def told():
     print("told", flush=True); sys.stdin.readline()
 def exits():
@@ -290,7 +290,7 @@ def test_a_process_made_ahead_ends_with_its_client(box: UserBox, uid: int) -> No
 
 
 def test_however_often_it_is_said_one_process_is_made_ahead(box: UserBox) -> None:
-    again = 's.sendall(b\'{"v":1,"soon":"launch"}\\n\' * 50)\n'
+    again = 's.sendall(b\'{"v":1,"soon":"launch","profile":"lab"}\\n\' * 50)\n'
     hello = 's.sendall(b\'{"v":1,"id":1,"method":"hello"}\\n\'); line(s)\n'
     # lines are taken in turn: when it is answered, those before it have been read
     with soon(box, BOB, again + hello + "told()") as client:
