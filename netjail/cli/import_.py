@@ -25,9 +25,8 @@ def parser() -> VerbParser:
         "[OPTIONS] FILE | DIRECTORY | ZIP",
         "Makes a profile from a WireGuard file (wg-quick's format), one of AmneziaWG, or an\n"
         "OpenVPN file (.ovpn), as VPN providers hand them out, and from the files that it\n"
-        "names. Commands in the file are never executed: what is left out is listed\n"
-        "(PostUp, up and the like) are never executed: what is left out is listed, with the\n"
-        "reason.\n"
+        "names. Commands in the file (PostUp, up and the like) are never executed: what is left\n"
+        "out is listed, with the reason.\n"
         "\n"
         "A directory or .zip with many such files becomes one profile with many places, among\n"
         "which `netjail use` chooses.",
