@@ -51,16 +51,17 @@ class FileWatch:
     def _readable(self, _events: int) -> None:
         changed: dict[str, None] = {}
         try:
-            while data := os.read(self._fd, 65536):
-                offset = 0
-                while offset + _EVENT.size <= len(data):
-                    watch, mask, _, length = _EVENT.unpack_from(data, offset)
-                    offset += _EVENT.size + length
-                    group = self._groups.get(watch)
-                    if group is not None and mask & _IN_MODIFY:
-                        changed[group] = None
+            # Once: whoever writes without a pause must not keep us here.
+            data = os.read(self._fd, 65536)
         except BlockingIOError:
-            pass
+            return
+        offset = 0
+        while offset + _EVENT.size <= len(data):
+            watch, mask, _, length = _EVENT.unpack_from(data, offset)
+            offset += _EVENT.size + length
+            group = self._groups.get(watch)
+            if group is not None and mask & _IN_MODIFY:
+                changed[group] = None
         for group in changed:
             self._changed(group)
 

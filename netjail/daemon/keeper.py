@@ -33,7 +33,9 @@ IDLE_SECONDS = 2.0
 IDLE_AGAIN_SECONDS = 10.0
 """The same where it was brought up once more meanwhile, or where this helper has not seen the last
 program end."""
-
+FOLLOW_SECONDS = 0.25
+"""At least so long between two looks at what a jail's processes write: they may be a stranger's by
+then, or have one to talk to who says something else each time."""
 
 _LOST = {
     "ports": "the ports are closed until it is started again",
@@ -65,6 +67,8 @@ class Keeper:
         self._process_names: dict[tuple[str, int], str] = {}
         self._files = FileWatch(loop, self._follow)
         self._following: set[str] = set()
+        self._followed: dict[str, float] = {}
+        """When a jail's files were last looked at."""
         self._repairs: dict[str, Timer] = {}
         self._delays: dict[str, float] = {}
         self._up_at: dict[str, float] = {}
@@ -148,6 +152,7 @@ class Keeper:
         self.healer.gone(name)
         self._delays.pop(name, None)
         self._up_at.pop(name, None)
+        self._followed.pop(name, None)
         self._programs.drop(name)
         timer = self._idle.pop(name, None)
         if timer is not None:
@@ -220,8 +225,18 @@ class Keeper:
         if name in self._following or self._ended:
             return
         self._following.add(name)
+        left = self._followed.get(name, 0.0) + FOLLOW_SECONDS - time.monotonic()
+        if left > 0:
+            self._loop.call_later(left, partial(self._follow_now, name))
+        else:
+            self._follow_now(name)
+
+    def _follow_now(self, name: str) -> None:
+        if self._ended:
+            return
 
         def job(_turn: Turn) -> None:
+            self._followed[name] = time.monotonic()
             self._following.discard(name)
             if self._ended or not self._registry.get(name).live:
                 return

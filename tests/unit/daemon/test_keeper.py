@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from fake_engine import FakeAdopted, FakeProcess, FakeProgram, profile
@@ -249,3 +252,25 @@ def test_long_command_lines_are_shortened() -> None:
     shown = programs.as_dict(FakeProgram("a", 1, argv=("x", "y" * 100_000, "z")))
     assert shown["argv"] == ["x", "y" * (programs.ARGV_MAX - 1) + "..."]
     assert shown["user"] == "root"
+
+
+def test_a_jails_files_are_looked_at_again_but_not_without_a_pause(
+    started: Stage, sleeper: Sleepers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "FOLLOW_SECONDS", 0.1)
+    looks: list[float] = []
+
+    def follow(_name: str) -> bool:
+        looks.append(time.monotonic())
+        file.write_text("and again")  # as somebody does who never pauses
+        return False
+
+    monkeypatch.setattr(started.engine, "follow", follow)
+    file = tmp_path / "lease"
+    file.write_text("")
+    started.engine.files["a"] = [str(file)]
+    started.engine.processes["a"] = [FakeProcess("natpmp", sleeper().pid)]
+    started.store.put(profile("a", tunnel=True))
+    started.ask("up", profile="a").result  # noqa: B018
+    started.until(lambda: len(looks) == 4)
+    assert all(after - before >= 0.09 for before, after in pairwise(looks))
