@@ -181,7 +181,8 @@ def _run(order: "Order", word: int, sock: "_socket.socket", around: Surroundings
     if plan.port:
         rare.tell_port(plan.port, env)
     else:
-        env.pop(enter.PORT, None)
+        for each in enter.PORT:
+            env.pop(each, None)
     words = names.bus_filter(plan.name, argv) if plan.filtered else argv
     if confinement is not None:
         confinement.enter()

@@ -49,9 +49,9 @@ _SYS_MOUNTS = (
 
 _ENOENT, _ENOEXEC, _EACCES, _EINVAL = 2, 8, 13, 22
 _SHELL = b"/bin/sh"
-PORT = b"NETJAIL_PORT"
-"""The variable that holds the provider's port. That of another jail, from which somebody starts a
-program in this one, is nothing to it."""
+PORT = (b"NETJAIL_PORT", b"NETJAIL_PORT_FILE")
+"""The variables that tell of the provider's port. Those of another jail, from which somebody starts
+a program in this one, are nothing to it."""
 _DEFAULT_PATH = b"/bin:/usr/bin"
 """Where execvp(3) looks when there is no PATH."""
 
@@ -479,7 +479,8 @@ def start(
     if plan.port:
         _rare().tell_port(plan.port, env)
     else:
-        env.pop(PORT, None)
+        for each in PORT:
+            env.pop(each, None)
     if identity is not None:
         identities.drop(identity)
     try:

@@ -241,8 +241,9 @@ def test_the_port_of_one_profile_is_nothing_to_a_program_in_another(
     path = stage.write("lab.toml", 'version = 1\n[uplink]\nkind = "none"\n')
     netjail("profile", "add", "--replace", "--name", "lab", path, check=True)
     netjail("up", "lab", check=True)
-    shown = ("sh", "-c", "echo [$NETJAIL_PORT]")
-    assert netjail("run", "lab", "--", *shown, env={"NETJAIL_PORT": "99"}).stdout == "[]\n"
+    shown = ("sh", "-c", "echo [$NETJAIL_PORT$NETJAIL_PORT_FILE]")
+    others = {"NETJAIL_PORT": "99", "NETJAIL_PORT_FILE": "/run/netjail/view/vpn/port"}
+    assert netjail("run", "lab", "--", *shown, env=others).stdout == "[]\n"
     asked = netjail("port", "watch", "lab")
     assert "asks its provider for no port" in asked.stderr
     assert asked.returncode == 2
