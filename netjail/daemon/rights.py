@@ -162,6 +162,8 @@ class Rights:
                 for row in status.get("given", ())
             ]
             return {"profile": status}
+        if method == "doctor":
+            return {"checks": _unnamed(result["checks"])}
         if method == "graph":
             known = (row["name"] for row in result["profiles"])
             return drawing.trim(result, frozenset(name for name in known if self._sees(uid, name)))
@@ -459,6 +461,25 @@ def _uids(users: tuple[str, ...]) -> set[int]:
 
 _lately: dict[str, tuple[int, float]] = {}
 """Users' numbers, and when they were asked for: whoever keeps users may be far away."""
+
+
+_NAMING = ("profile", "exposed")
+"""Codes of the doctor's findings that tell whose file has mistakes, and which."""
+
+
+def _unnamed(checks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without names of profiles: of one that has mistakes nobody but root is to know."""
+    rest = [row for row in checks if row["code"] not in _NAMING]
+    if len(rest) == len(checks):
+        return rest
+    row = {
+        "code": "profiles",
+        "title": "profiles",
+        "status": "error",
+        "text": "there are files with mistakes, or that others than root can read",
+        "hint": "sudo netjail doctor",
+    }
+    return [*rest, row]
 
 
 def _known_lately(user: str) -> bool:

@@ -86,7 +86,8 @@ def _amneziawg() -> Iterator[Check]:
             by = "the kernel"
         yield Check("amneziawg", tools.title, "ok", f"by {by}")
         return
-    text = f"{lack.message}; needed by {', '.join(using)}" if using else lack.message
+    whom = "one profile" if len(using) == 1 else f"{len(using)} profiles"  # everybody reads this
+    text = f"{lack.message}; needed by {whom}" if using else lack.message
     yield Check("amneziawg", tools.title, "error" if using else "info", text, lack.hint)
 
 

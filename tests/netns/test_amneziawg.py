@@ -182,6 +182,6 @@ def test_without_its_programs_it_says_so_and_makes_nothing(host: Host) -> None:
         host.netjail("up", "lacking").failed("AmneziaWG is not installed", "amneziawg-go")
         assert "netjail-lacking" not in host.sh("ip netns")
         doctor = host.netjail("doctor").out
-        assert "needed by" in doctor and "lacking" in doctor
+        assert "needed by" in doctor
     finally:
         host.sh("mv /run/kept /usr/local/sbin/amneziawg-go")

@@ -143,6 +143,20 @@ def test_a_picture_has_nothing_of_others(started: Stage, gate: FakeGate) -> None
     assert [row["name"] for row in found["profiles"]] == ["t"]
 
 
+def test_the_doctor_names_no_profile_to_others_than_root(started: Stage, gate: FakeGate) -> None:
+    rows = [
+        {"code": code, "title": title, "status": "error", "text": "its key is x", "hint": None}
+        for code, title in (("profile", "profile secret"), ("exposed", "/etc/secret"))
+    ]
+    fine = {"code": "nft", "title": "nft", "status": "ok", "text": "there", "hint": None}
+    trim = started.manager.rights.trim
+    assert trim(0, "doctor", {"checks": [fine, *rows]})["checks"] == [fine, *rows]
+    found = trim(USER.uid, "doctor", {"checks": [fine, *rows]})["checks"]
+    assert found[0] == fine and len(found) == 2
+    assert "secret" not in str(found) and "key" not in str(found)
+    assert trim(USER.uid, "doctor", {"checks": [fine]})["checks"] == [fine]
+
+
 def test_root_is_asked_nothing(started: Stage, gate: FakeGate) -> None:
     put(started, "a", ("nobody-at-all",))
     assert started.ask("up", profile="a").result["state"] == "up"
