@@ -257,7 +257,7 @@ def sentence(before: Lent, lent: Lent) -> str | None:
 
 
 def wait(profile: str, log: str, seconds: float) -> Lent:
-    """Until there is one, or a reason why not, or time is up; made known by then."""
+    """Until there is one, or time is up; made known by then."""
     end = time.monotonic() + seconds
     pause = 0.01
     while read(profile).port is None and time.monotonic() + pause < end:
