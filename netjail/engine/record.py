@@ -94,8 +94,10 @@ def claims(resources: Iterable[Resource]) -> list[str]:
 class Records:
     """All records of a helper, on disk and in memory. There is one helper, so memory is right."""
 
-    def __init__(self, directory: str = names.JAILS_DIR) -> None:
+    def __init__(self, directory: str = names.JAILS_DIR, jails: bool = True) -> None:
+        """`jails`: whether they are those of profiles; a switch may have the name of one."""
         self.directory = directory
+        self._jails = jails
         self._held: dict[str, Record] = {}
         self._claimed: dict[str, str] = {}
         """What there can be only one of (see `claims`), and whose it is."""
@@ -109,7 +111,7 @@ class Records:
         """Read what a helper before us has left; names of those that are not readable."""
         unreadable = []
         for name in _directories(self.directory):
-            found = _load(self.directory, name)
+            found = _load(self.directory, name, self._jails)
             if found is None:
                 unreadable.append(name)
             else:
@@ -170,18 +172,20 @@ class Records:
         """Remove the jail's directory and the record with it. Idempotent."""
         files.remove_tree(f"{self.directory}/{profile}")
         self._held.pop(profile, None)
-        naming.forget(profile)
+        if self._jails:
+            naming.forget(profile)
         for what, holder in list(self._claimed.items()):
             if holder == profile:
                 del self._claimed[what]
 
 
-def _load(directory: str, profile: str) -> Record | None:
+def _load(directory: str, profile: str, jail: bool) -> Record | None:
     """None where there is none or where it is not readable as one."""
     try:
         with open(f"{directory}/{profile}/record.json", encoding="utf-8") as file:
             data = json.load(file)
-        naming.keep(profile, bool(data.get("keyed")))
+        if jail:
+            naming.keep(profile, bool(data.get("keyed")))
         return Record(
             profile=profile,
             state=str(data["state"]),

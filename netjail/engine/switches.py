@@ -49,7 +49,7 @@ class Switches:
     def __init__(self, jails: Records, host: HostNet) -> None:
         self._jails = jails
         self._host = host
-        self._records = Records(names.SWITCHES_DIR)
+        self._records = Records(names.SWITCHES_DIR, jails=False)
         self._lock = threading.Lock()
         self._locks: dict[str, threading.RLock] = {}
         self.changed: Callable[[str, int, Resource | None], None] = lambda *_: None

@@ -89,6 +89,20 @@ def test_a_jail_that_stands_keeps_its_names_until_it_goes(tmp_path: Path) -> Non
     assert naming.client_user(VICTIM) == after
 
 
+def test_a_switch_of_the_same_name_changes_nothing(tmp_path: Path) -> None:
+    before = naming.client_user(VICTIM)
+    Records(str(tmp_path / "jails")).save(record(VICTIM))
+    switches = Records(str(tmp_path / "switches"), jails=False)
+    switches.save(record(VICTIM))
+    naming.use_key(b"k" * 32)
+    after = naming.client_user(VICTIM)
+    Records(str(tmp_path / "switches"), jails=False).read()
+    assert naming.client_user(VICTIM) == after
+    Records(str(tmp_path / "jails")).read()
+    switches.forget(VICTIM)
+    assert naming.client_user(VICTIM) == before, "the jail stands"
+
+
 def test_the_key_is_made_once_and_is_roots_alone(tmp_path: Path) -> None:
     place = tmp_path / "state"
     key = namekey.load(str(place))
