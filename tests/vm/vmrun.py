@@ -70,7 +70,7 @@ def suites(debian: str | None = None) -> list[str]:
     return names if debian in (None, vmimage.SUITES[-1]) else [x for x in names if x in ON_ALL]
 
 
-ON_ALL = ("confined", "root", "session", "networks", "uplinks", "recipes", "wheel")
+ON_ALL = ("root", "session", "networks", "uplinks", "recipes")
 
 
 def _place(suite: Path) -> int:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The acceptance machine under pytest: one boot of each Debian. tests/vm/run.sh does the same by
-hand, and says what it is."""
+"""The acceptance machine under pytest: what is tested of each Debian, in a file of its own, so that
+two of them run side by side. tests/vm/run.sh does the same by hand, and says what it is."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import vmrun
 
 sys.path.pop(0)
 
-pytestmark = [pytest.mark.vm, pytest.mark.slow]
+MARKS = [pytest.mark.vm, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -27,10 +27,10 @@ def possible() -> None:
         pytest.skip(f"no virtual machine here: {reason}")
 
 
-@pytest.fixture(scope="module", params=vmimage.SUITES)
+@pytest.fixture(scope="module")
 def image(request: pytest.FixtureRequest) -> vmimage.Image:
     try:
-        return vmimage.get(request.param)
+        return vmimage.get(request.module.DEBIAN)
     except vmimage.BuildError as error:
         if error.skip:
             pytest.skip(f"no virtual machine here: {error}")
