@@ -19,6 +19,7 @@ ARP, IPV4, IPV6 = 0x0806, 0x0800, 0x86DD
 PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmp6"}
 NEIGHBOURHOOD = frozenset((*range(130, 138), 143))
 """ICMPv6 types by which machines of one wire find each other (RFC 4861, RFC 3810)."""
+DNS = 53
 SETTLE = 0.15
 """Seconds for the last packets to reach tcpdump."""
 
@@ -35,6 +36,7 @@ class Packet:
     destination_port: int = 0
     length: int = 0  # bytes on the wire
     neighbourhood: bool = False  # ARP and the like: never leaves the wire, names no destination
+    asked: str = ""  # the name that a DNS message is about
 
     def __str__(self) -> str:
         def end(address: str, port: int) -> str:
@@ -81,7 +83,17 @@ def read_packet(when: float, frame: bytes, length: int) -> Packet:
         *ports,
         length=length,
         neighbourhood=near,
+        asked=_asked(body[start + 8 :]) if number == 17 and DNS in ports else "",
     )
+
+
+def _asked(message: bytes) -> str:
+    """The name in the question of a DNS message (RFC 1035, 4.1.2); "" where there is none."""
+    labels, at = [], 12
+    while at < len(message) and 0 < message[at] < 64:
+        labels.append(message[at + 1 : at + 1 + message[at]].decode("ascii", "replace"))
+        at += 1 + message[at]
+    return ".".join(labels)
 
 
 def read_pcap(data: bytes) -> list[Packet]:

@@ -211,7 +211,8 @@ class Story:
     def strays(self, packets: Sequence[Packet]) -> list[Packet]:
         """What is neither the tunnel's ciphertext nor machines of one wire finding each other.
 
-        Nor a router's complaint to home that it could not deliver some of the ciphertext.
+        Nor a router's complaint to home that it could not deliver some of the ciphertext, nor the
+        helper's question where the provider is: while the tunnel is silent it looks for it anew.
         """
         ours = (self.endpoint, PORT)
         home = {places.HOME4, places.HOME6, places.SECOND4, places.SECOND6}
@@ -219,6 +220,7 @@ class Story:
             p
             for p in packets
             if not p.neighbourhood
+            and p.asked != self.stage.providers[0].endpoint_name
             and not (p.protocol.startswith("icmp") and p.destination in home)
             and not (
                 p.protocol == "udp"

@@ -345,8 +345,8 @@ class OcServer:
         if self.process is not None and self.process.poll() is None:
             found = self.node.run(["sh", "-c", "ps -e -o pid=,comm= | grep ocserv"]).stdout
             pids = [line.split()[0] for line in found.splitlines()]
-            self.node.run(["kill", "-9", *pids], check=True)
-            self.process.wait()
+            self.node.run(["kill", "-9", *pids])  # one may have gone meanwhile
+            self.process.wait(timeout=30)
 
     def toml(self, *more: str) -> str:
         """A profile for it."""
