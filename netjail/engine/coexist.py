@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 
 from netjail import names
-from netjail.engine import files, firewalld, process, rulesets
+from netjail.engine import files, firewalld, hostdns, process, rulesets
 from netjail.engine.findings import Check
 from netjail.engine.netlink import Socket
 from netjail.errors import NetjailError
@@ -21,6 +21,8 @@ _SAMPLE = f"{names.HOST_IF_PREFIX}profile"
 _ALL = f"{names.HOST_IF_PREFIX}+"
 _IN_USE = {"ip": "/proc/net/ip_tables_names", "ip6": "/proc/net/ip6_tables_names"}
 _LEGACY = {"ip": "iptables-legacy", "ip6": "ip6tables-legacy"}
+_LISTENING = "0A"
+"""TCP_LISTEN in /proc/net/tcp (proc(5))."""
 _TUNNELS = ("wireguard", "amneziawg", "tun", "ipip", "gre", "sit", "vti", "xfrm")
 
 
@@ -111,6 +113,7 @@ def _way_out() -> str | None:
 def others() -> Iterator[Check]:
     """Other programs that have a say in the host's network."""
     yield from _networkd()
+    yield from _name_server()
     with Socket() as netlink:
         links = {str(link.get_attr("IFLA_IFNAME")): link for link in netlink.links()}
     out = _way_out()
@@ -133,6 +136,31 @@ def others() -> Iterator[Check]:
             "runs on this host. Its addresses (100.64.0.0/10) are fenced off from veth profiles, "
             "as all private networks are; `lan = true` lets a profile in",
         )
+
+
+def _name_server() -> Iterator[Check]:
+    """A name server of the host's that takes port 53 of every address, where veth profiles need it
+    at their host end: there a relay asks the host's resolver, which is on loopback alone."""
+    dns = hostdns.read()
+    if dns.servers or not dns.stubs:
+        return
+    for table, anything in (("tcp", "00000000"), ("tcp6", "0" * 32)):
+        try:
+            with open(f"/proc/net/{table}", encoding="ascii") as file:
+                rows = [line.split() for line in file]
+        except OSError:
+            continue
+        if any(row[1] == f"{anything}:0035" and row[3] == _LISTENING for row in rows[1:]):
+            yield Check(
+                "port-53",
+                "DNS of veth profiles",
+                "warning",
+                "a name server of this host listens on port 53 of every address, so that the relay "
+                "of a veth profile cannot have it",
+                "let it listen on the addresses it is for (dnsmasq: bind-interfaces and "
+                'listen-address=127.0.0.1), or give the profiles servers: [dns] mode = "static"',
+            )
+            return
 
 
 def _networkd() -> Iterator[Check]:

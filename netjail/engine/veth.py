@@ -151,7 +151,18 @@ def apply_relay(wanted: DnsRelay, context: Context) -> None:
     log = context.log(RELAY)
     started = process.start(RELAY, _relay_argv(wanted), log)
     context.remember(started)
-    process.wait_for("listening", lambda: _listens(wanted.listen[0]), 5, started, log)
+    try:
+        process.wait_for("listening", lambda: _listens(wanted.listen[0]), 5, started, log)
+    except NetjailError as error:
+        if "in use" not in error.message:
+            raise
+        raise NetjailError(
+            "conflict",
+            "a name server of this host holds port 53 of every address, where the relay for this "
+            "profile's DNS has to listen",
+            "netjail doctor says how to change that; or give the profile servers: [dns] mode = "
+            '"static"',
+        ) from None
     context.host.relay(wanted, True)
 
 

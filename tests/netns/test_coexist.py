@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.netns import hostbox
-from tests.netns.hostbox import SERVER4, Host
+from tests.netns.hostbox import SERVER4, Host, wait_until
 
 pytestmark = [
     pytest.mark.slow,
@@ -217,3 +217,30 @@ def test_a_network_file_that_takes_ours_for_its_own_is_named(host: Host) -> None
     assert other(host, "networkd") is None
     host.write(path, "[Match]\nName=en* eth*\n[Network]\nDHCP=yes\n")
     assert other(host, "networkd") is None
+
+
+@pytest.mark.skipif(shutil.which("dnsmasq") is None, reason="needs dnsmasq")
+def test_a_name_server_on_every_address_is_told_and_the_advice_works(host: Host) -> None:
+    """dnsmasq as it is when nobody has configured it, the host's own resolver on loopback."""
+    words = "dnsmasq --conf-file=/dev/null --no-resolv --no-hosts --user=root"
+    words += " --address=/#/192.0.2.9 --pid-file=/run/theirs.pid"
+    before = host.path("/etc/resolv.conf").read_text()
+    host.write("/etc/resolv.conf", "nameserver 127.0.0.1\n")
+    assert other(host, "port-53") is None
+    host.profile("second")
+    host.sh(words)
+    try:
+        found = other(host, "port-53")
+        assert found is not None and "port 53 of every address" in found["text"]
+        host.netjail("up", "second").failed("port 53 of every address", "netjail doctor")
+    finally:
+        host.sh("kill $(cat /run/theirs.pid)")
+    assert wait_until(lambda: other(host, "port-53") is None)
+    host.sh(f"{words} --bind-interfaces --listen-address=127.0.0.1")
+    try:
+        assert other(host, "port-53") is None
+        host.netjail("up", "second").ok()
+        host.netjail("down", "second").ok()
+    finally:
+        host.sh("kill $(cat /run/theirs.pid)")
+        host.write("/etc/resolv.conf", before)
