@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 DEFAULT_WAIT = names.UP_WAIT
 """Seconds to wait for the first handshake of a tunnel."""
 
+ONE_LOOK = 0.1
+"""Seconds for one whose turn comes when the time is over: it may have its answer by then."""
 TUNNELS = (None, "wireguard", "amneziawg", "openvpn", "openconnect")
 """Kinds of uplink whose answer is that of a tunnel's other end."""
 CLOSED = "Programs inside have no other way out in the meantime; it goes on trying by itself."
@@ -73,18 +75,18 @@ def execute(args: Namespace, context: Context) -> Result:
         profiles = [profile["name"] for profile in known]
     results: dict[str, dict[str, Any]] = {}
     failures: list[tuple[str, NetjailError]] = []
-    deadline = time.monotonic() + args.wait
     for name in profiles:
         try:
             results[name] = bring_up(context, name, args.wait if len(profiles) == 1 else 0)
         except NetjailError as error:
             failures.append((name, error))
     # with several, all are started before any is waited for
+    deadline = time.monotonic() + args.wait
     for name, result in results.items():
-        left = round(deadline - time.monotonic(), 1)
-        if len(profiles) > 1 and left > 0:
+        if len(profiles) > 1 and args.wait > 0:
+            left = deadline - time.monotonic()
             try:
-                waited = bring_up(context, name, left)
+                waited = bring_up(context, name, max(left, ONE_LOOK))
                 results[name] = {**waited, "changed": result.get("changed")}
             except NetjailError as error:
                 failures.append((name, error))

@@ -90,6 +90,7 @@ _SILENCE = {
     "auth-failure": "the server refused the login",
 }
 _KEY_FAILURE = "private-key-password-failure"
+_LOGIN_FAILURES = ("auth-failure", _KEY_FAILURE)
 _WAITING = {
     "RESOLVE": "looking up the server's name",
     "TCP_CONNECT": "connecting to the server",
@@ -123,6 +124,7 @@ class OpenVpnSession(threading.Thread):
         self._refused: Refused | None = None
         self._worked = False
         self._connected_once = False
+        self._at_login = True
         self._stopped = False
 
     # vpn.Session -------------------------------------------------------------------------------
@@ -156,8 +158,9 @@ class OpenVpnSession(threading.Thread):
             return self._condition
 
     def kick(self) -> bool:
-        """SIGUSR1: connect anew, keep the tun."""
-        if self.condition().state not in ("connecting", "connected"):
+        """SIGUSR1: connect anew, keep the tun. Not around a login that was refused: it is about to
+        ask for another, and ends when a signal comes in place of the answer."""
+        if self._at_login or self.condition().state not in ("connecting", "connected"):
             return False
         self._channel.send("signal SIGUSR1")
         return True
@@ -191,7 +194,7 @@ class OpenVpnSession(threading.Thread):
             case Need():
                 self._on_need(event)
             case Refused():
-                self._refused = event
+                self._refused, self._at_login = event, True
             case Hold():
                 self._channel.send("hold off", "hold release")
             case Fatal():
@@ -211,6 +214,9 @@ class OpenVpnSession(threading.Thread):
         return self._tunnels.login(self._wanted)
 
     def _on_state(self, event: State) -> None:
+        self._at_login = event.detail in _LOGIN_FAILURES or (
+            self._at_login and event.name not in (*_CONNECTING, "CONNECTED", "RECONNECTING")
+        )
         if event.name == "CONNECTED" and event.detail == "SUCCESS":
             self._trouble, self._refused = None, None
             self._worked = self._connected_once = True
@@ -251,6 +257,7 @@ class OpenVpnSession(threading.Thread):
         self._tunnels.heard(self._wanted, said, self)
 
     def _on_need(self, need: Need) -> None:
+        self._at_login = True
         refused, self._refused = self._refused, None
         login = self._tunnels.login(self._wanted)
         asks = self._asks(need, refused)

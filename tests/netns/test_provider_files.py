@@ -106,7 +106,7 @@ class Helper:
             assert all(CANARY not in json.dumps(step) for step in plan["steps"])
 
     def sentence(self, answer: dict[str, Any]) -> None:
-        codes = ("invalid-profile", "bad-request", "resolve-failed")
+        codes = ("invalid-profile", "bad-request", "resolve-failed", "missing-program")
         assert answer.get("code") in codes, answer
         assert answer["message"].isprintable()
 

@@ -150,6 +150,7 @@ def never_without_confinement() -> None:
             assert len(done.err.strip().splitlines()) <= 2, done
     finally:
         DROP_IN.unlink()
+        DROP_IN.parent.rmdir()
         sh("systemctl daemon-reload")
         sh("systemctl restart netjaild")
     assert bob(f"{CONFINED} netjail run lab {CURRENT}").text == LABEL
