@@ -113,6 +113,7 @@ def _way_out() -> str | None:
 def others() -> Iterator[Check]:
     """Other programs that have a say in the host's network."""
     yield from _networkd()
+    yield from _network_manager()
     yield from _name_server()
     with Socket() as netlink:
         links = {str(link.get_attr("IFLA_IFNAME")): link for link in netlink.links()}
@@ -184,6 +185,41 @@ def _networkd() -> Iterator[Check]:
             f"{path} matches the interfaces of netjail; networkd would take away their settings",
             f"write a line Name=!{names.HOST_IF_PREFIX}* into its [Match], or have it name its own",
         )
+
+
+def _network_manager() -> Iterator[Check]:
+    """Interfaces of ours that NetworkManager has taken in hand. By itself it leaves veth alone (by
+    a rule of udev's), and takes tun and bridges of others as they are: "externally"."""
+    program = shutil.which("nmcli", path=process.PATH)
+    if program is None or not os.path.isdir("/run/NetworkManager"):
+        return
+    try:
+        listed = process.run([program, "-t", "-f", "DEVICE,STATE", "device"], timeout=5)
+    except NetjailError:  # it does not run
+        return
+    taken = managed(listed)
+    if taken:
+        pattern = f"interface-name:{names.HOST_IF_PREFIX}*"
+        yield Check(
+            "network-manager",
+            "NetworkManager",
+            "warning",
+            f"NetworkManager manages {', '.join(taken)}; it would change their addresses",
+            f"write `[keyfile]` and `unmanaged-devices={pattern}` as two lines to "
+            "/etc/NetworkManager/conf.d/netjail.conf, then: sudo nmcli general reload",
+        )
+
+
+def managed(listed: str) -> list[str]:
+    """Which interfaces of ours are in NetworkManager's hands, by what nmcli(1) lists tersely: a
+    device and its state in each line, in English."""
+    rows = [line.rpartition(":") for line in listed.splitlines()]
+    return [
+        device
+        for device, _, state in rows
+        if device.startswith(names.HOST_IF_PREFIX)
+        and state not in ("unmanaged", "connected (externally)")
+    ]
 
 
 def _matches(lists: list[str]) -> bool:

@@ -217,8 +217,14 @@ class Desktop:
 
     def wait_window(self, pattern: str) -> int:
         """The first visible window of that title or class, when it is there."""
-        wait_for(lambda: self.windows(pattern), f"no window {pattern}", SECONDS)
-        return self.windows(pattern)[0]
+        found: list[int] = []
+
+        def there() -> bool:
+            found[:] = self.windows(pattern)
+            return bool(found)
+
+        wait_for(there, f"no window {pattern}", SECONDS)
+        return found[0]
 
     def geometry(self, window: int) -> tuple[int, int, int, int]:
         """x, y, width, height."""

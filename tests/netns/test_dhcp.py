@@ -127,6 +127,20 @@ def test_a_renewed_lease_lasts_longer(host: Host, server: Server) -> None:
 
 
 @pytest.mark.slow
+def test_a_host_that_is_plugged_elsewhere_has_the_lease_renewed(host: Host, server: Server) -> None:
+    """The bridge that the jail is a port of gets another address: it may be another network."""
+    up(host)
+    before = len(server.heard(3))
+    host.sh("ip addr add 10.5.0.33/24 dev br0")
+    try:
+        assert wait_until(lambda: len(server.heard(3)) > before, 30)
+        assert "told to renew its lease" in host.netjail("logs", "lab").ok().out
+        assert leased(host, "lab") == "10.5.0.50/24"
+    finally:
+        host.sh("ip addr del 10.5.0.33/24 dev br0")
+
+
+@pytest.mark.slow
 def test_a_running_program_follows_to_another_address_and_resolver(
     host: Host, server: Server
 ) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 
 import nets
 from guest import at_seat, background, eventually, main, needed, netjail, sh, test
@@ -50,6 +51,41 @@ def doctor_with_network_managers() -> None:
         for unit, was in were.items():
             if not was:
                 sh(f"systemctl stop {unit}")
+
+
+@test
+def network_manager_with_ours_in_its_hands() -> None:
+    """doctor tells of an interface that NetworkManager manages; what it advises helps"""
+    was = active("NetworkManager")
+    sh("systemctl start NetworkManager")
+    advised = Path("/etc/NetworkManager/conf.d/netjail.conf")
+    try:
+        with nothing_left():
+            profile("nm", 'kind = "veth"')
+            netjail("up nm")
+            assert told("network-manager") is None
+            sh("nmcli device set nj-nm managed yes")
+            eventually(lambda: told("network-manager") is not None, "doctor has found it")
+            found = told("network-manager")
+            assert found and found["status"] == "warning" and "nj-nm" in found["text"], found
+            *lines, path = re.findall("`(.*?)`|(/etc/[^,]+)", found["hint"])
+            assert path[1] == str(advised), path
+            advised.parent.mkdir(parents=True, exist_ok=True)
+            advised.write_text("".join(f"{line[0]}\n" for line in lines))
+            sh(found["hint"].rpartition("sudo ")[2])
+            eventually(lambda: told("network-manager") is None, "NetworkManager lets go of it")
+            netjail("down nm")
+            netjail("up nm")
+            assert told("network-manager") is None
+    finally:
+        advised.unlink(missing_ok=True)
+        sh("nmcli general reload")
+        if not was:
+            sh("systemctl stop NetworkManager")
+
+
+def told(check: str) -> dict | None:
+    return next((each for each in netjail("doctor")["checks"] if each["code"] == check), None)
 
 
 def active(unit: str) -> bool:
