@@ -162,7 +162,7 @@ def _unusable(entry: Entry, why: str) -> NetjailError:
 
 
 def _check(words: list[Word], used: list[str]) -> None:
-    if words and codes(words[0].text) not in ([], ["%"]):
+    if words and set(codes(words[0].text)) - {"%"}:
         raise ExecError("a field code stands where the program should")
     for code in used:
         if code not in "fFuUick%" and code not in _GONE:

@@ -33,12 +33,12 @@ endpoint = "127.0.0.1:9"
 allowed_ips = ["0.0.0.0/0"]
 """
 LENDER = """
-import socket, struct
+import socket, struct, time
 sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 sock.bind(("10.9.9.1", 5351))
 while True:
     data, who = sock.recvfrom(99)
-    head = struct.pack("!BBHI", 0, data[1] | 128, 0, 9)
+    head = struct.pack("!BBHI", 0, data[1] | 128, 0, int(time.monotonic()))
     if data[1] == 0:
         sock.sendto(head + bytes([11, 0, 0, 1]), who)
     else:

@@ -40,6 +40,7 @@ def entry(line: str, actions: tuple[entries.Action, ...] = ()) -> entries.Entry:
         (r"a out\ side", ["a", "out side"]),
         ('a --name="x y"z', ["a", "--name=x yz"]),
         ("a 100%%", ["a", "100%"]),
+        ('"%%%%" a', ["%%", "a"]),
         (
             "a; rm $HOME `b` | c > d & #e",
             ["a;", "rm", "$HOME", "`b`", "|", "c", ">", "d", "&", "#e"],
