@@ -114,17 +114,27 @@ class Story:
 
     def visit(self, inside: bool) -> tuple[dict[str, str], Capture, dict[str, list[str]]]:
         """Ask the page once per family: its answers, the wire, the questions to each resolver."""
-        before = {who: len(self.stage.dns_log(who)) for who in ("isp", "provider")}
+        before = self._seen()
         with self.stage.capture("home") as wire:
             answers = {family: self.page(inside, family) for family, _ in self.families}
-            wait_until(lambda: self._asked_since(before), 2)  # their logs may lag a little
+            kinds = {"4": "A", "6": "AAAA"}
+            self._logged(before, {kinds[family] for family, _ in self.families})
         asked = {who: self.stage.dns_log(who)[count:] for who, count in before.items()}
         return answers, wire, asked
 
-    def _asked_since(self, before: dict[str, int]) -> bool:
-        """Whether somebody has been asked for the page's name."""
-        name = self.stage.web_name
-        return any(name in self.stage.dns_log(who)[count:] for who, count in before.items())
+    def _seen(self) -> dict[str, int]:
+        """How many questions each resolver has logged so far."""
+        return {who: len(self.stage.dns_log(who)) for who in ("isp", "provider")}
+
+    def _logged(self, before: dict[str, int], kinds: set[str]) -> None:
+        """Wait until the questions of those types for the page's name are in somebody's log, which
+        may lag: else they would be taken for those of what comes next."""
+
+        def there() -> bool:
+            found = [q for who, n in before.items() for q in self.stage.dns_queries(who)[n:]]
+            return kinds <= {kind for kind, name, _ in found if name == self.stage.web_name}
+
+        wait_until(there, 2)
 
     def add(self, *claims: Claim) -> None:
         """Remember claims that were shown in another way."""
@@ -162,7 +172,9 @@ class Story:
         self.tell.typed(f"netjail import provider.conf --name {PROFILE}")
         self.tell.answered(self.netjail("import", "provider.conf", "--name", PROFILE))
         self.tell.typed(f"netjail run {PROFILE} -- curl {self.stage.web_url}")
+        before = self._seen()
         said = self.netjail("run", PROFILE, "--", "curl", "-sS", "-4", self.stage.web_url)
+        self._logged(before, {"A"})
         self.tell.answered(said)
 
     def part_side_by_side(self) -> None:

@@ -12,6 +12,7 @@ import ctypes
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -92,6 +93,16 @@ def base_environment() -> dict[str, str]:
     path += [p for p in ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin") if p not in path]
     env["PATH"] = ":".join(p for p in path if p)
     return env
+
+
+def listens(path: str) -> bool:
+    """Whether somebody answers at a Unix socket."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+        return True
 
 
 class Output:

@@ -7,7 +7,7 @@ import os
 import subprocess
 from collections.abc import Mapping, Sequence
 
-from netjail.demo.nodes import Node, Output, wait_until
+from netjail.demo.nodes import Node, Output, listens, wait_until
 from netjail.errors import NetjailError
 
 PORT = 51820
@@ -145,11 +145,10 @@ class Provider:
             )
             assert self._server.stderr is not None
             said = Output(self._server.stderr)
-            socket = node.path(f"/run/wireguard/{TUNNEL}.sock")
+            control = node.path(f"/run/wireguard/{TUNNEL}.sock")
             server = self._server
-            if not wait_until(
-                lambda: os.path.exists(socket) or server.poll() is not None, 10
-            ) or not os.path.exists(socket):
+            wait_until(lambda: listens(control) or server.poll() is not None, 10)
+            if not listens(control):
                 raise NetjailError(
                     "missing-kernel",
                     f"the provider's wireguard-go did not start: {said.text().strip()}",

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from netjail import names
-from netjail.engine import ns, process
+from netjail.engine import files, ns, process
 from netjail.engine.context import Context
 from netjail.engine.netlink import (
     Message,
@@ -164,19 +164,31 @@ def _create(wanted: WireGuardDevice, netlink: Socket, context: Context) -> None:
             "install the kernel module, or leave <c> out: only this side sends it",
         )
     log = context.log(tools.userspace)
+    control = f"{tools.sockets}/{wanted.born_as}.sock"
+    files.remove(control)  # one that died may have left it
     context.progress(f"starting {tools.userspace}, as this kernel has no {tools.title}")
     started = process.start(
         tools.userspace, _argv(wanted), log, {"WG_PROCESS_FOREGROUND": "1", "LOG_LEVEL": "error"}
     )
     context.remember(started)
-    control = f"{tools.sockets}/{wanted.born_as}.sock"
     process.wait_for(
         "making the interface",
-        lambda: index_of(wanted.born_as) is not None and os.path.exists(control),
+        lambda: index_of(wanted.born_as) is not None and _listens(control),
         10,
         started,
         log,
     )
+
+
+def _listens(control: str) -> bool:
+    """Whether somebody answers at a control socket. wg(8) deletes one that is there and refuses, as
+    it does for a moment while it is being made."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(control)
+        except OSError:
+            return False
+        return True
 
 
 def _argv(wanted: WireGuardDevice) -> list[str]:
