@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # typing takes longer to import than a request takes
     from types import TracebackType
     from typing import Any
 
-START_SECONDS = 10.0
+START_SECONDS = 30.0
 """How long a helper may take from fork to listening."""
 GREET_SECONDS = 10.0
 """How long a helper may take to answer `hello`, which it does from memory."""

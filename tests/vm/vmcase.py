@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The acceptance machine under pytest: what is tested of each Debian, in a file of its own, so that
-two of them run side by side. tests/vm/run.sh does the same by hand, and says what it is."""
+one is made while the other runs. tests/vm/run.sh does the same by hand, and says what it is."""
 
 from __future__ import annotations
 

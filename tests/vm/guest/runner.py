@@ -21,7 +21,7 @@ STATE = Path("/var/lib/netjail-tests/state.json")
 GOING = Path("/run/netjail-tests/going")
 """There from the moment the machine goes off, or boots again, because the runner wants it to."""
 REBOOT = 75
-SUITE_SECONDS = 450
+SUITE_SECONDS = 1200
 
 
 def main() -> None:

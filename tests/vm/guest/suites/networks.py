@@ -65,6 +65,8 @@ def network_manager_with_ours_in_its_hands() -> None:
             netjail("up nm")
             assert told("network-manager") is None
             sh("nmcli device set nj-nm managed yes")
+            sh(f"nmcli connection add type ethernet con-name taken ifname nj-nm {TAKEN}")
+            sh("nmcli connection up taken")
             eventually(lambda: told("network-manager") is not None, "doctor has found it")
             found = told("network-manager")
             assert found and found["status"] == "warning" and "nj-nm" in found["text"], found
@@ -73,15 +75,18 @@ def network_manager_with_ours_in_its_hands() -> None:
             advised.parent.mkdir(parents=True, exist_ok=True)
             advised.write_text("".join(f"{line[0]}\n" for line in lines))
             sh(found["hint"].rpartition("sudo ")[2])
-            eventually(lambda: told("network-manager") is None, "NetworkManager lets go of it")
             netjail("down nm")
             netjail("up nm")
             assert told("network-manager") is None
     finally:
         advised.unlink(missing_ok=True)
+        sh("nmcli connection delete taken", ok=None)
         sh("nmcli general reload")
         if not was:
             sh("systemctl stop NetworkManager")
+
+
+TAKEN = "ipv4.method manual ipv4.addresses 192.0.2.77/24 ipv6.method disabled"
 
 
 def told(check: str) -> dict | None:
