@@ -44,19 +44,25 @@ def main() -> Any:
     watcher = "org.kde.StatusNotifierWatcher"
     try:
         items = get(watcher, "/StatusNotifierWatcher", watcher, "RegisteredStatusNotifierItems")
-        if not items:
-            return None
-        name, _, path = items[0].partition("/")
-        item = "org.kde.StatusNotifierItem"
-        menu = get(name, "/" + path, item, "Menu")
-        content = GLib.Variant("(iias)", (0, -1, []))
-        layout = call(name, menu, "com.canonical.dbusmenu.GetLayout", content)
-        return {
-            "title": get(name, "/" + path, item, "Title"),
-            "lines": [line(each) for each in layout[1][2]],
-        }
     except GLib.Error:
         return None
+    for each in items:
+        try:
+            return of(*each.partition("/")[::2])
+        except GLib.Error:
+            continue  # one that has gone, or is on its way out
+    return None
+
+
+def of(name: str, path: str) -> Any:
+    item = "org.kde.StatusNotifierItem"
+    menu = get(name, "/" + path, item, "Menu")
+    content = GLib.Variant("(iias)", (0, -1, []))
+    layout = call(name, menu, "com.canonical.dbusmenu.GetLayout", content)
+    return {
+        "title": get(name, "/" + path, item, "Title"),
+        "lines": [line(each) for each in layout[1][2]],
+    }
 
 
 print(json.dumps(main()))

@@ -101,7 +101,7 @@ def inside(desktop: Desktop) -> bool:
 def test_from_the_import_to_the_day_after(desktop: Desktop, stage: Stage) -> None:
     assert desktop.run("curl", "-s", f"http://{WEB_NAME}/").stdout == f"{HOME}\n"
     tray = Tray(desktop)
-    wait_for(tray.menu, "no icon", SECONDS)
+    tray.wait_icon()
     tray.wait_label("No profiles yet: import a file")
     desktop.write("Downloads/vpn.conf", stage.provider_conf)
     tray.import_file(f"{desktop.home}/Downloads/vpn.conf", "login-1-import")
@@ -133,7 +133,7 @@ def test_from_the_import_to_the_day_after(desktop: Desktop, stage: Stage) -> Non
     assert desktop.netjail("down", "--kill", "vpn").returncode == 0
     desktop.log_in()
     tray = Tray(desktop, "--wait")  # as the entry in autostart says
-    wait_for(tray.menu, "no icon", SECONDS)
+    tray.wait_icon()
     tray.wait_label("vpn: down")
 
     asked = len(stage.dns_log("isp"))

@@ -46,11 +46,13 @@ def lab(world: World) -> None:
 @pytest.fixture
 def tray(desktop: Desktop) -> Iterator[Tray]:
     made = Tray(desktop)
-    wait_for(made.menu, "no icon", SECONDS)
-    made.wait_label("lab_1: .*")
-    yield made
-    made.stop()
-    desktop.netjail("down", "--kill", "lab_1")
+    try:
+        made.wait_icon()
+        made.wait_label("lab_1: .*")
+        yield made
+    finally:
+        made.stop()  # there is one per session: else the next test's would not start
+        desktop.netjail("down", "--kill", "lab_1")
 
 
 def state(desktop: Desktop, name: str = "lab_1") -> str:
@@ -261,7 +263,7 @@ def switches(pid: int) -> int:
 
 def test_quit(desktop: Desktop) -> None:
     tray = Tray(desktop)
-    wait_for(tray.menu, "no icon", SECONDS)
+    tray.wait_icon()
     tray.pick("Quit")
     assert tray.process.wait(SECONDS) == 0
     assert tray.menu() is None

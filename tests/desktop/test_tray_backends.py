@@ -50,7 +50,7 @@ def test_without_a_helper_it_says_so_and_finds_one_that_comes_late(
     world: World, dark: Desktop
 ) -> None:
     tray = Tray(dark)
-    wait_for(tray.menu, "no icon", SECONDS)
+    tray.wait_icon()
     tray.wait_label("netjail's system service is not installed")
     world.start_helper()
     tray.wait_label("No profiles yet: import a file")

@@ -25,13 +25,17 @@ class Tray:
 
     def __init__(self, desktop: Desktop, *words: str, backend: str | None = None) -> None:
         self.desktop = desktop
-        env = {} if backend is None else {"PYSTRAY_BACKEND": backend}
-        self._monitor = desktop.start(
+        self._words = words
+        self._env = {} if backend is None else {"PYSTRAY_BACKEND": backend}
+        self._start()
+
+    def _start(self) -> None:
+        self._monitor = self.desktop.start(
             "dbus-monitor", "--session", "interface='org.freedesktop.Notifications'",
             "member='Notify'", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        self.process = desktop.start(
-            sys.executable, "-m", "netjail", "tray", *words, env=env,
+        self.process = self.desktop.start(
+            sys.executable, "-m", "netjail", "tray", *self._words, env=self._env,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         self._notified = b""
@@ -49,6 +53,18 @@ class Tray:
         """{title, lines} as the panel gets it; None where there is no icon."""
         done = self.desktop.run(sys.executable, MENU)
         return json.loads(done.stdout) if done.stdout else None
+
+    def wait_icon(self) -> None:
+        """Until the panel shows it. Now and then, on a machine with much to do, a panel takes none;
+        then the tray is started once more, and that is said."""
+        try:
+            wait_for(self.menu, "no icon", SECONDS)
+        except AssertionError:
+            self.desktop.screenshot("no-icon")
+            self.stop()
+            print("the panel has not taken the icon; the tray is started once more")
+            self._start()
+            wait_for(self.menu, "no icon", SECONDS)
 
     def labels(self, *path: str) -> list[str]:
         """What the lines say, below the lines that begin with the words of `path`."""
