@@ -78,7 +78,15 @@ class Driver:
 
 def _netns_present(wanted: Netns | AdoptedNetns, context: Context) -> bool:
     found = ns.identity(ns.path_of(wanted.name))
-    return found is not None and found == context.record.namespace
+    if found is None or found != context.record.namespace:
+        return False
+    return isinstance(wanted, AdoptedNetns) or ns.marked(wanted.name)
+
+
+def _remove_netns(wanted: Netns, context: Context) -> None:
+    found, ours = ns.identity(ns.path_of(wanted.name)), context.record.namespace
+    if found is None or found != ours or ns.marked(wanted.name):  # else somebody took the name
+        ns.remove(wanted.name, ours)
 
 
 def _make_netns(wanted: Netns, context: Context) -> None:
@@ -110,7 +118,7 @@ _DRIVERS: dict[type, Driver] = {
     Netns: Driver(
         present=_netns_present,
         apply=_make_netns,
-        undo=lambda wanted, context: ns.remove(wanted.name, context.record.namespace),
+        undo=_remove_netns,
     ),
     Files: Driver(
         present=lambda wanted, _: view.present(wanted),

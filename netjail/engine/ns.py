@@ -131,18 +131,29 @@ def create(name: str, made: Callable[[tuple[int, int]], None]) -> None:
     try:
         syscalls.unshare(syscalls.CLONE_NEWNET)
         try:
+            with Socket() as netlink:
+                netlink.send(set_link(1, up=True, group=names.LINK_GROUP))  # see `marked`
+            for key, value in _DEFAULTS:
+                _write_sysctl(key, value)
             new = os.stat(_HERE)
             made((new.st_dev, new.st_ino))
             _touch(path)
             syscalls.mount(_HERE, path, None, _MS_BIND, None)
-            with Socket() as netlink:
-                netlink.send(set_link(1, up=True))
-            for key, value in _DEFAULTS:
-                _write_sysctl(key, value)
         finally:
             _return(home)
     finally:
         os.close(home)
+
+
+def marked(name: str) -> bool:
+    """Whether `create` made the namespace: its loopback is in our group of interfaces.
+
+    Device and inode alone do not say so for good: the kernel gives the inode of a namespace that
+    is gone to one that is made later. Raises as `open_named`.
+    """
+    with inside_named(name), Socket() as netlink:
+        found = netlink.index_and_group("lo")
+    return found is not None and found[1] == names.LINK_GROUP
 
 
 def name_again(name: str, fd: int) -> None:

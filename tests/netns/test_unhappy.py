@@ -4,6 +4,7 @@ other people's things, hands that delete ours. One clear sentence each, and noth
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -456,6 +457,27 @@ def test_the_namespace_is_deleted_while_no_helper_runs(host: Host) -> None:
     finally:
         host.sh("ip netns del netjail-lab")
     host.netjail("down", "lab").ok()
+    host.clean()
+
+
+def test_a_namespace_with_the_inode_of_one_that_is_gone_is_still_somebody_elses(host: Host) -> None:
+    """The kernel gives numbers again. That this one got ours is written into the record by hand."""
+    host.profile("lab")
+    host.netjail("up", "lab").ok()
+    host.kill_helper()
+    host.sh("ip netns del netjail-lab; ip netns add netjail-lab")
+    record = host.path("/run/netjail/jails/lab/record.json")
+    data = json.loads(record.read_text())
+    device, inode = host.sh("stat -Lc '%d %i' /run/netns/netjail-lab").split()
+    assert "namespace" in data
+    data["namespace"] = [int(device), int(inode)]
+    record.write_text(json.dumps(data))
+    try:
+        host.netjail("up", "lab").failed("netjail-lab", "netjail did not make")
+        host.netjail("down", "lab").ok()
+        assert host.glob("/run/netns/netjail-lab"), "a namespace of somebody else's was removed"
+    finally:
+        host.sh("ip netns del netjail-lab")
     host.clean()
 
 
