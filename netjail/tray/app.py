@@ -58,7 +58,10 @@ class Tray:
         if not self._only.claim():
             pid = self._only.tell(self._first or "show")
             return f"netjail is in the tray already (process {pid})"
-        backend = session.forced() or session.choose(session.look_around(self._session))
+        forced = session.forced()
+        backend = forced or session.choose(session.look_around(self._session))
+        if backend != session.BACKENDS[0] and self._wait and not forced:
+            backend = None  # a panel that has just begun may come to have the best one
         if backend is None and not self._wait:
             raise session.no_tray(session.look_around(self._session))
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

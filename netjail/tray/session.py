@@ -258,12 +258,18 @@ class Screen:
         self._display.close()
 
 
+GRACE_SECONDS = 3
+"""A panel that takes icons in both ways begins with one of them: so long the better one is waited
+for, once the other is there."""
+
+
 class Waiting:
     """Waits for a tray; `came` is told of its backend, once."""
 
     def __init__(self, session: Any, came: Callable[[Backend], None]) -> None:
         self._session = session
         self._came: Callable[[Backend], None] | None = came
+        self._grace = 0
         session.watch_name(WATCHER, 0, name_appeared=lambda _owner: self._look())
         session.subscribe(
             sender=WATCHER,
@@ -280,9 +286,23 @@ class Waiting:
             except (error.DisplayError, OSError):
                 return
             self._screen.watch(self._look)
+            GLib.idle_add(self._look)  # one that came just before it was watched for
 
     def _look(self) -> None:
-        backend = choose(look_around(self._session))
-        if backend is not None and self._came is not None:
+        backend = None if self._came is None else choose(look_around(self._session))
+        if backend == BACKENDS[0]:
+            self._tell(backend)
+        elif backend is not None and not self._grace:
+            self._grace = GLib.timeout_add_seconds(GRACE_SECONDS, self._settle)
+
+    def _settle(self) -> bool:
+        self._grace = 0
+        backend = None if self._came is None else choose(look_around(self._session))
+        if backend is not None:
+            self._tell(backend)
+        return False
+
+    def _tell(self, backend: Backend) -> None:
+        if self._came is not None:
             came, self._came = self._came, None
             came(backend)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from netjail import names
 from netjail.demo.stage import WEB4, Stage
 
 NAMESERVER4, NAMESERVER6 = "192.0.2.54", "2001:db8:54::54"
@@ -298,7 +300,8 @@ def live(stage: Stage, netjail: Any, check: Callable[[Day], None] = lambda _day:
         stderr=open(home.path("/run/helper.log"), "wb"),  # noqa: SIM115
         start_new_session=True,
     )
-    day.until(lambda: netjail("list").returncode == 0, "no helper")
+    # Before any command of ours, which on a busy machine would start one of its own.
+    day.until(lambda: os.path.exists(home.path(names.SOCKET)), "no helper")
     with open(home.path("/run/vpn.toml"), "w", encoding="ascii") as file:
         file.write(profile_of(stage.provider_conf))
     netjail("profile", "add", "--name", "vpn", "/run/vpn.toml", check=True)
@@ -343,6 +346,7 @@ def live(stage: Stage, netjail: Any, check: Callable[[Day], None] = lambda _day:
         assert not any(f"asked at {PORTAL}" in line for line in day.lines())
     done()
     with day.event("a sleep", *programs):
+        assert helper.poll() is None, "another helper is at work"
         helper.send_signal(signal.SIGUSR1)
         day.until(lambda: any("slept" in line for line in day.lines()), "the sleep is not noticed")
     done()

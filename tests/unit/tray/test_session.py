@@ -135,3 +135,58 @@ def test_looks_differ_at_any_size_also_without_colour(
     for look, grey in greys.items():
         seen = sum(abs(each - level) > 64 for each in grey)
         assert seen >= size * size * 0.2, (look, seen)
+
+
+class Names:
+    """A session bus that says nothing by itself."""
+
+    def watch_name(self, *_: Any, **__: Any) -> None: ...
+
+    def subscribe(self, **_: Any) -> None: ...
+
+
+def test_of_a_panel_that_comes_bit_by_bit_the_better_way_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is around comes and goes here by hand, and so does the time that passes."""
+    around = ALL | {"notifier": False, "xembed": False}
+    timers: list[Any] = []
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.setattr(session, "look_around", lambda _: Found(**around))
+    monkeypatch.setattr(
+        session.GLib, "timeout_add_seconds", lambda _, call: timers.append(call) or 1
+    )
+    came: list[str] = []
+    waiting = session.Waiting(Names(), came.append)
+    waiting._look()
+    around["xembed"] = True
+    waiting._look()
+    waiting._look()
+    assert came == [] and len(timers) == 1
+    around["notifier"] = True
+    waiting._look()
+    assert came == ["appindicator"]
+    timers[0]()
+    assert came == ["appindicator"]
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_the_lesser_way_is_taken_where_it_stays_the_only_one(
+    monkeypatch: pytest.MonkeyPatch, stays: bool
+) -> None:
+    around = ALL | {"notifier": False}
+    timers: list[Any] = []
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.setattr(session, "look_around", lambda _: Found(**around))
+    monkeypatch.setattr(
+        session.GLib, "timeout_add_seconds", lambda _, call: timers.append(call) or 1
+    )
+    came: list[str] = []
+    waiting = session.Waiting(Names(), came.append)
+    waiting._look()
+    around["xembed"] = stays
+    timers.pop()()
+    assert came == (["gtk"] if stays else [])
+    around["xembed"] = True
+    waiting._look()
+    assert len(timers) == (not stays)  # a tray that came again is waited for again
